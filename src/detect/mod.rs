@@ -1,0 +1,5 @@
+//! Detection: what is unusual, how unusual, and why.
+
+mod anomaly;
+
+pub use anomaly::{Anomaly, Published, Severity, Verdict};

@@ -1,0 +1,15 @@
+//! afferent
+
+mod sync;
+
+pub mod ledger;
+pub mod record;
+
+#[cfg(feature = "engine")]
+pub mod aggregate;
+#[cfg(feature = "engine")]
+pub mod detect;
+#[cfg(feature = "engine")]
+pub mod engine;
+#[cfg(feature = "engine")]
+pub mod sink;

@@ -1,0 +1,34 @@
+//! The one door to atomics, cells, locks and threads.
+//!
+//! Everything the loom models should see comes through here: with `--cfg loom` the names below are loom's, otherwise
+//! they are the standard library's. `clippy.toml` forbids `std::sync::atomic` everywhere else, so that no protocol can
+//! hide from the model checker.
+//!
+//! The switch is `cfg(loom)` alone: a crate that is built as a dependency (as the `loom-tests` package builds this one)
+//! has no `cfg(test)`, and a switch on both would quietly hand the models the real atomics.
+
+#![allow(clippy::disallowed_types, reason = "this module is the door the lint sends everyone to")]
+
+#[cfg(not(loom))]
+pub(crate) use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
+};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
+};
+
+/// Takes a lock whether or not an earlier holder panicked.
+///
+/// Every lock of the crate guards data that is valid between any two statements (maps that are inserted into, queues
+/// that are pushed to), so a poisoned lock carries no broken invariant, and a panic in one callback must not become a
+/// panic in everyone else (promise P5).
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    match mutex.lock() {
+        Ok(guard) => guard,
+        Err(poisoned) => poisoned.into_inner(),
+    }
+}
