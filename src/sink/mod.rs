@@ -3,6 +3,12 @@
 //! Every sink runs on a thread of its own behind a bounded queue, so that a slow one delays nobody: what its queue
 //! cannot take is dropped for that sink alone, and counted.
 
+pub mod prometheus;
+#[cfg(test)]
+pub(crate) mod samples;
+
+pub use prometheus::Prometheus;
+
 use std::fmt;
 
 use crate::detect::Published;
@@ -28,6 +34,11 @@ pub trait Sink: Send {
     /// Whatever kept the sink from finishing.
     fn close(&mut self) -> Result<(), SinkError> {
         Ok(())
+    }
+
+    /// The Prometheus page that the sink feeds, for an HTTP endpoint in the same engine to serve.
+    fn exposition(&self) -> Option<prometheus::Exposition> {
+        None
     }
 }
 
