@@ -3,15 +3,23 @@
 //! Every sink runs on a thread of its own behind a bounded queue, so that a slow one delays nobody: what its queue
 //! cannot take is dropped for that sink alone, and counted.
 
+mod fanout;
+pub mod json;
+mod json_lines;
 pub mod prometheus;
 #[cfg(test)]
 pub(crate) mod samples;
 
-pub use prometheus::Prometheus;
-
 use std::fmt;
 
 use crate::detect::Published;
+
+pub use fanout::SinkStats;
+pub use json_lines::JsonLines;
+pub use prometheus::Prometheus;
+
+#[expect(unused_imports, reason = "the engine starts it")]
+pub(crate) use fanout::FanOut;
 
 /// Takes windows away.
 ///

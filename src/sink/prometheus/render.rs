@@ -6,6 +6,7 @@ use super::bounds;
 use super::names::{self, Family};
 use crate::aggregate::{SeriesWindow, Snapshot};
 use crate::record::{Kind, SeriesInfo, Unit};
+use crate::sink::SinkStats;
 
 /// Which of the two text formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +98,39 @@ fn ledger(out: &mut String, snapshot: &Snapshot, format: Format) {
     }
 }
 
+/// Adds what became of the windows that each sink was offered to a body of [`render`]. It changes outside of windows, so
+/// it is no part of the rendered window.
+pub(crate) fn with_sinks(body: &str, sinks: &[SinkStats], format: Format) -> String {
+    type Column = (&'static str, Kind, &'static str, fn(&SinkStats) -> u64);
+    const COLUMNS: [Column; 4] = [
+        ("afferent_sink_published", Kind::Counter, "Windows that a sink took.", |sink| sink.published),
+        ("afferent_sink_failed", Kind::Counter, "Windows that a sink failed to take.", |sink| sink.failed),
+        ("afferent_sink_dropped", Kind::Counter, "Windows that a sink's full queue refused.", |sink| sink.dropped),
+        ("afferent_sink_queued", Kind::Gauge, "Windows that wait for a sink.", |sink| sink.queued),
+    ];
+    let end = if format == Format::OpenMetrics { "# EOF\n" } else { "" };
+    let mut out = body.strip_suffix(end).unwrap_or(body).to_owned();
+    // Two sinks of one name would be one series twice: they are added up.
+    let mut names: Vec<&str> = sinks.iter().map(|sink| &*sink.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    for (base, kind, help, value) in COLUMNS {
+        if names.is_empty() {
+            break;
+        }
+        head(&mut out, base, kind, Unit::None, help, format);
+        let total = if kind == Kind::Counter { "_total" } else { "" };
+        for name in &names {
+            let sum: u64 = sinks.iter().filter(|sink| sink.name == *name).map(value).sum();
+            let _ = write!(out, "{base}{total}{{");
+            label(&mut out, "sink", name);
+            let _ = writeln!(out, "}} {sum}");
+        }
+    }
+    out.push_str(end);
+    out
+}
+
 fn render_family(out: &mut String, family: &Family<'_>, format: Format) {
     let Family { base, kind, unit, rows } = family;
     let mut with_value = rows.iter().filter(|row| *kind != Kind::Gauge || row.total.count > 0).peekable();
@@ -164,19 +198,23 @@ fn labels(info: &SeriesInfo) -> String {
         if !out.is_empty() {
             out.push(',');
         }
-        out.push_str(key);
-        out.push_str("=\"");
-        for c in value.chars() {
-            match c {
-                '\\' => out.push_str("\\\\"),
-                '\n' => out.push_str("\\n"),
-                '"' => out.push_str("\\\""),
-                c => out.push(c),
-            }
-        }
-        out.push('"');
+        label(&mut out, key, value);
     }
     out
+}
+
+fn label(out: &mut String, key: &str, value: &str) {
+    out.push_str(key);
+    out.push_str("=\"");
+    for c in value.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '"' => out.push_str("\\\""),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
 }
 
 /// A float as both formats spell it.

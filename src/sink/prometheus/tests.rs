@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::{Kind, Unit};
+use crate::sink::SinkStats;
 use crate::sink::samples::{HOSTILE, Source};
 
 type Labels = BTreeMap<String, String>;
@@ -204,6 +205,19 @@ fn hostile_text_comes_back_as_it_went_in() {
         let page = parse(&body, format);
         assert_eq!(page.value("g", &[("a", HOSTILE), ("b", "\\n")]), Some(1.0));
         assert_eq!(page.families["g"].1, HOSTILE);
+    }
+}
+
+#[test]
+fn sinks_are_added_to_a_body() {
+    let snapshot = Source::default().close();
+    let stats = |name: &str, dropped| SinkStats { name: name.into(), dropped, ..SinkStats::default() };
+    let sinks = [stats("a", 1), stats(HOSTILE, 2), stats("a", 4)];
+    for format in [Format::Text, Format::OpenMetrics] {
+        let page = parse(&with_sinks(&render(&snapshot, "", format), &sinks, format), format);
+        assert_eq!(page.value("afferent_sink_dropped_total", &[("sink", "a")]), Some(5.0));
+        assert_eq!(page.value("afferent_sink_dropped_total", &[("sink", HOSTILE)]), Some(2.0));
+        assert_eq!(page.value("afferent_sink_queued", &[("sink", "a")]), Some(0.0));
     }
 }
 
