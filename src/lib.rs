@@ -28,4 +28,9 @@ pub mod detect;
 #[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "engine")]
+pub use engine::Engine;
+#[cfg(feature = "engine")]
 pub mod sink;
+
+#[cfg(all(test, feature = "engine"))]
+mod tests;
