@@ -11,5 +11,7 @@ pub mod aggregate;
 pub mod detect;
 #[cfg(feature = "engine")]
 pub mod engine;
+#[cfg(feature = "serve")]
+pub mod http;
 #[cfg(feature = "engine")]
 pub mod sink;
