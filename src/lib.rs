@@ -27,6 +27,8 @@ pub mod aggregate;
 pub mod detect;
 #[cfg(feature = "engine")]
 pub mod engine;
+#[cfg(feature = "serve")]
+pub mod http;
 #[cfg(feature = "engine")]
 pub use engine::Engine;
 #[cfg(feature = "engine")]
