@@ -13,3 +13,6 @@ pub mod detect;
 pub mod engine;
 #[cfg(feature = "engine")]
 pub mod sink;
+
+#[cfg(feature = "demo")]
+pub mod demo;
