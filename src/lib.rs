@@ -1,9 +1,25 @@
 //! afferent
 
 mod sync;
+pub mod time;
 
 pub mod ledger;
 pub mod record;
+pub mod ring;
+
+/// What the model checker and the fuzzers reach into. Not part of the API.
+#[cfg(any(loom, fuzzing))]
+#[doc(hidden)]
+pub mod __internal {
+    pub use crate::drain::{Account, Drain};
+    pub use crate::ring::{Inlet, Lane};
+
+    /// The lanes that joined since the last call.
+    pub fn admit(registry: &crate::ring::Registry, into: &mut Vec<Inlet>) {
+        registry.admit(into);
+    }
+}
+mod drain;
 
 #[cfg(feature = "engine")]
 pub mod aggregate;

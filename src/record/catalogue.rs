@@ -266,6 +266,11 @@ impl Catalogue {
         Ok(id)
     }
 
+    /// The number of series.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.inner).list.len()
+    }
+
     /// Every series whose number is at least `first`, in order.
     pub(crate) fn since(&self, first: usize) -> Vec<Arc<SeriesInfo>> {
         lock(&self.inner).list.get(first..).unwrap_or_default().to_vec()
