@@ -6,7 +6,11 @@ pub mod ledger;
 pub mod record;
 
 #[cfg(feature = "engine")]
+pub mod adapters;
+#[cfg(feature = "engine")]
 pub mod aggregate;
+#[cfg(feature = "full")]
+pub mod cli;
 #[cfg(feature = "engine")]
 pub mod detect;
 #[cfg(feature = "engine")]
