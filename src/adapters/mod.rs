@@ -10,3 +10,6 @@ mod json_lines;
 mod lines;
 pub(crate) mod recorded;
 pub(crate) mod replay;
+
+#[cfg(all(test, not(loom)))]
+mod tests;
