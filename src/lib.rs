@@ -18,6 +18,9 @@ pub mod engine;
 #[cfg(feature = "engine")]
 pub mod sink;
 
+#[cfg(feature = "engine")]
+mod adapters;
+
 #[cfg(feature = "serve")]
 pub mod http;
 

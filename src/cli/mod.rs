@@ -7,9 +7,11 @@
 mod bench;
 mod demo;
 mod progress;
+mod replay;
 mod signals;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +42,7 @@ struct Cli {
 enum Command {
     /// Run active-inference agents under full monitoring, with faults now and then.
     Demo(demo::DemoArgs),
+    Replay(replay::ReplayArgs),
     /// Measure what things cost on this machine, each beside its limit.
     Bench(bench::BenchArgs),
 }
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let outcome = match &cli.command {
         Command::Demo(args) => demo::run(args, cli.json, &mut out, &progress),
+        Command::Replay(args) => run_replay(args, cli.json, &mut out, progress),
         Command::Bench(args) => bench::run(args, cli.json, &mut out, &progress).map_err(|error| error.to_string()),
     };
     match outcome.and_then(|code| out.flush().map(|()| code).map_err(|error| error.to_string())) {
@@ -63,4 +67,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// `replay`, with a bar for its files and the store for its windows.
+fn run_replay(args: &replay::ReplayArgs, json: bool, out: &mut dyn Write, progress: Progress) -> Result<u8, String> {
+    let bar = progress.bar("replay", 0);
+    let mut show = |done: usize, all: usize, next: &Path| bar.show(done as u64, all as u64, next.display().to_string());
+    let code = replay::run(args, json, out, &mut show, None);
+    bar.done();
+    code
 }

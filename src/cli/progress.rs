@@ -47,9 +47,11 @@ impl Bar {
         self.0.inc(1);
     }
 
-    /// What is being worked on.
-    pub(crate) fn show(&self, message: String) {
-        self.0.set_message(message);
+    /// How far the work is, and what comes next.
+    pub(crate) fn show(&self, done: u64, all: u64, next: String) {
+        self.0.set_length(all);
+        self.0.set_position(done);
+        self.0.set_message(next);
     }
 
     /// Takes the bar off the terminal.

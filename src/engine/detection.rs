@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::aggregate::SeriesWindow;
-use crate::detect::{Alarm, Detectors, Observation, SeriesDetector};
+use crate::detect::{Alarm, Detectors, SeriesDetector};
 use crate::record::{Kind, SeriesId, SeriesInfo};
 
 /// Up to this many samples a second, every sample of a series is looked at.
@@ -27,12 +27,7 @@ struct Watched {
     detector: Option<Box<SeriesDetector>>,
     in_window: u32,
     by_window: bool,
-    /// An alarm that waits for more unusual values, and how many are missing.
-    pending: Option<(Alarm, u32)>,
 }
-
-/// Scores from here on are unusual: the threshold at which the first users alert.
-const UNUSUAL: f64 = 3.0;
 
 impl Detection {
     pub(super) fn new(detectors: Detectors, window: Duration) -> Detection {
@@ -113,9 +108,8 @@ impl Detection {
             watched.resize_with(series.index() + 1, Watched::default);
         }
         let watched = &mut watched[series.index()];
-        let detector = watched.detector.get_or_insert_with(|| Box::new(SeriesDetector::new(detectors)));
-        let observation = detector.observe(value);
-        watched.confirm(observation, info.alarm_after)
+        let new = || Box::new(SeriesDetector::new(detectors).alarm_after(info.alarm_after));
+        watched.detector.get_or_insert_with(new).observe(value).alarm
     }
 
     fn watched(&mut self, series: SeriesId) -> &mut Watched {
@@ -123,53 +117,5 @@ impl Detection {
             self.series.resize_with(series.index() + 1, Watched::default);
         }
         &mut self.series[series.index()]
-    }
-}
-
-impl Watched {
-    /// Lets an alarm through once `alarm_after` values in a row, its own the first, were unusual.
-    fn confirm(&mut self, observation: Observation, alarm_after: u32) -> Option<Alarm> {
-        if let Some(alarm) = observation.alarm {
-            self.pending = Some((alarm, alarm_after));
-        } else if observation.score < UNUSUAL {
-            self.pending = None;
-        }
-        let (_, missing) = self.pending.as_mut()?;
-        *missing = missing.saturating_sub(1);
-        if *missing == 0 { self.pending.take().map(|(alarm, _)| alarm) } else { None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::detect::Severity;
-
-    fn seen(watched: &mut Watched, after: u32, scores: &[f64]) -> Vec<bool> {
-        let mut raised = false;
-        scores
-            .iter()
-            .map(|&score| {
-                // As the one-alarm gate does it: the first unusual value raises, further ones do not.
-                let alarm = (score >= UNUSUAL && !raised).then(|| Alarm {
-                    score,
-                    severity: Severity::of_score(score),
-                    verdicts: Vec::new(),
-                });
-                raised = score >= UNUSUAL;
-                let observation = Observation { score, surprise: score, onset: alarm.is_some(), alarm };
-                watched.confirm(observation, after).is_some()
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_lone_outlier_is_not_an_anomaly_where_three_are_asked_for() {
-        let scores = [1.0, 9.0, 1.0, 9.0, 9.0, 1.0, 9.0, 9.0, 9.0, 9.0, 9.0, 1.0];
-        let raised = seen(&mut Watched::default(), 3, &scores);
-        assert_eq!(raised.iter().filter(|&&r| r).count(), 1);
-        assert!(raised[8]);
-        let at_once = seen(&mut Watched::default(), 1, &scores);
-        assert_eq!(at_once.iter().filter(|&&r| r).count(), 3);
     }
 }
