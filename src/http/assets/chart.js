@@ -77,7 +77,7 @@ export class Chart {
       ...this.#size(),
       legend: { show: false },
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-      padding: [12, 14, 0, 4],
+      padding: [12, 30, 0, 4],
       scales: {
         x: { time: true, range: (_, low, high) => [Math.min(low, high - LEAST_SPAN), high] },
         y: { range: (_, low, high) => this.#range(low, high) },

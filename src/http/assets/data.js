@@ -40,7 +40,7 @@ export class Store {
       if (window.window <= this.window) continue;
       // Skipped windows leave gaps.
       const first = Math.max(this.window + 1, window.window - SPARK + 1);
-      for (let number = first; number <= window.window; number++) this.#blank(number % SPARK);
+      for (let number = first; number <= window.window; number++) this.#blank(number % SPARK, number < window.window);
       this.#window(window);
       this.window = window.window;
     }
@@ -54,11 +54,12 @@ export class Store {
     return fresh;
   }
 
-  #blank(slot) {
+  /** Begins a window: whoever is not in it received nothing, which for a counter is a value. */
+  #blank(slot, skipped) {
     for (const row of this.series) {
       if (!row) continue;
-      row.points[slot] = NONE;
-      row.rate = row.info.kind === 'gauge' ? row.rate : 0;
+      row.points[slot] = row.info.kind === 'counter' && !skipped ? 0 : NONE;
+      row.rate = 0;
     }
   }
 

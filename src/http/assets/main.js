@@ -25,10 +25,12 @@ async function showHistory() {
   if (id === selected) chart.show(history, store.anomalies.filter((anomaly) => anomaly.series.id === id));
 }
 
-/** The series that says most about a program at first sight: a distribution, if there is one. */
+/** The series that says most at first sight: the distribution that was unusual last, or any, or whatever there is. */
 function preferred() {
   const rows = store.series.filter(Boolean);
-  return (rows.find((row) => row.info.kind === 'histogram' && row.rate > 0) ?? rows[0])?.info.id;
+  const distributions = rows.filter((row) => row.info.kind === 'histogram' && row.rate > 0);
+  const latest = distributions.reduce((best, row) => (row.anomalyWindow > best.anomalyWindow ? row : best), distributions[0]);
+  return (latest ?? rows[0])?.info.id;
 }
 
 function restart() {
@@ -54,9 +56,10 @@ async function turn() {
   panels.anomalies(fresh, live.anomalies_total, select);
   panels.sinks(live.sinks);
   if (moved || fresh.length) {
+    selected ??= preferred();
+    table.selected = selected;
     table.update();
-    if (selected === undefined) select(preferred());
-    else await showHistory();
+    await showHistory();
   }
   // A little after the next window ends.
   const last = live.windows.at(-1);
