@@ -10,7 +10,11 @@ const LINES = {
   counter: [['rate', 'per second', '--q95']],
 };
 
+/** Seconds that the chart covers at least. */
 const LEAST_SPAN = 60;
+
+/** Steps of an axis in bytes. */
+const POWERS_OF_TWO = Array.from({ length: 51 }, (_, power) => 2 ** power);
 
 export class Chart {
   constructor() {
@@ -77,14 +81,14 @@ export class Chart {
       ...this.#size(),
       legend: { show: false },
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-      padding: [12, 30, 0, 4],
+      padding: [12, 36, 0, 4],
       scales: {
         x: { time: true, range: (_, low, high) => [Math.min(low, high - LEAST_SPAN), high] },
         y: { range: (_, low, high) => this.#range(low, high) },
       },
       axes: [
-        { ...axis, size: 30, space: 90, values: (_, splits) => splits.map(clock) },
-        { ...axis, size: 74, space: 36, values: (_, splits) => splits.map((value) => quantity(value, unit)) },
+        { ...axis, size: 30, space: 70, values: (_, splits) => splits.map(clock) },
+        { ...axis, size: 74, space: 36, incrs: unit === 'bytes' ? POWERS_OF_TWO : undefined, values: (_, splits) => splits.map((value) => quantity(value, unit)) },
       ],
       series: [{}, ...lines],
       bands: bands[kind] ?? [],
@@ -106,8 +110,10 @@ export class Chart {
     const ratio = window.devicePixelRatio || 1;
     ctx.save();
     ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.rect(bbox.left, bbox.top, bbox.width + 8 * ratio, bbox.height);
     ctx.clip();
+    // The plot leaves the dashes of its last line behind.
+    ctx.setLineDash([]);
     for (const anomaly of this.anomalies) {
       const x = plot.valToPos(anomaly.time_ns / 1e9, 'x', true);
       if (x < bbox.left) continue;

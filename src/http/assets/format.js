@@ -2,18 +2,14 @@
 
 const THIN = '\u202f';
 
-/** Three significant digits, without an exponent where that stays short. */
+/** Three significant digits, whole numbers without a point, an exponent only where zeros would pile up. */
 function digits(value) {
   const size = Math.abs(value);
   if (size === 0) return '0';
   if (size >= 1e6 || size < 1e-4) return value.toExponential(1).replace('e+', 'e');
-  if (size >= 100) return value.toFixed(0);
-  if (size >= 10) return trim(value.toFixed(1));
-  if (size >= 1) return trim(value.toFixed(2));
-  return trim(value.toPrecision(3));
+  if (size >= 100 || Math.abs(value - Math.round(value)) < 1e-9 * size) return value.toFixed(0);
+  return value.toPrecision(3);
 }
-
-const trim = (text) => (text.includes('.') ? text.replace(/\.?0+$/, '') : text);
 
 function scaled(value, steps) {
   const size = Math.abs(value);
