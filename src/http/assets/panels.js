@@ -25,9 +25,9 @@ export function header(live) {
   setText(byId('uptime'), duration(live.health.uptime_ms));
   const list = byId('problems');
   list.hidden = !live.health.problems.length;
-  list.replaceChildren(...live.health.problems.map(({ part, status, problem }) => {
+  list.replaceChildren(...live.health.problems.map(({ part, status, message }) => {
     const item = make('li', status);
-    item.append(make('b', '', part), make('span', '', problem));
+    item.append(make('b', '', part), make('span', '', message));
     return item;
   }));
 }
