@@ -12,4 +12,6 @@ pub mod detect;
 #[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "engine")]
+pub mod segment;
+#[cfg(feature = "engine")]
 pub mod sink;
