@@ -12,6 +12,8 @@ pub mod detect;
 #[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "engine")]
+pub mod query;
+#[cfg(feature = "engine")]
 pub mod segment;
 #[cfg(feature = "engine")]
 pub mod sink;

@@ -29,14 +29,14 @@ mod scan;
 mod storage;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod text;
 mod verify;
 mod writer;
 
 pub use damage::{Damage, DamageKind, OpenError};
 pub use directory::Directory;
-pub use inspect::{FileInspect, InspectReport, inspect};
+pub use inspect::{FileInspect, InspectReport, LedgerReport, RunInspect, SeriesInspect, inspect};
 pub use reader::{Block, Blocks, Segment};
 pub use rows::{EventRow, HistRow, HistRows, LedgerRow, RecoveryRow, Rows, ScalarRow, SeriesEntry, VerdictRow};
 pub use verify::{FileVerify, VerifyReport, verify};

@@ -414,15 +414,25 @@ impl Store {
 
     /// Closes the current file in order; the next commit creates another.
     fn finish_file(&mut self, now: Moment) {
-        let Some(writer) = self.writer.take() else { return };
+        let Some(mut writer) = self.writer.take() else { return };
         let name = writer.name.clone();
         self.prev_file_id = writer.file_id;
+        self.repeat_dict(&mut writer, now);
         if let Err(error) = writer.close(now) {
             self.counters.sync_failures += 1;
             self.note_given_up(now, &name, &format!("its last sync failed: {error}"));
         } else {
             self.counters.syncs += 1;
         }
+    }
+
+    /// Describes all series of the file once more at its end, so that one damaged DICT block costs no row its name.
+    fn repeat_dict(&self, writer: &mut SegmentWriter, now: Moment) {
+        let known = self.infos.iter().zip(&self.named).filter(|&(_, &named)| named);
+        let mut batch = Batch::default();
+        batch.set_dict(known.filter_map(|(info, _)| info.clone()).collect());
+        // Without room for it the file is complete all the same.
+        let _ = writer.commit(&batch, now);
     }
 
     fn give_up(&mut self, now: Moment, reason: &str) {
@@ -564,9 +574,9 @@ impl Store {
     pub(crate) fn close(mut self) -> Result<Summary, StoreError> {
         let committed = self.commit();
         let now = (self.config.clock)();
-        if let Some(writer) = self.writer.take() {
-            let closed = writer.close(now);
-            if let Err(source) = closed {
+        if let Some(mut writer) = self.writer.take() {
+            self.repeat_dict(&mut writer, now);
+            if let Err(source) = writer.close(now) {
                 return Err(StoreError::Write { dir: self.dir, action: "close the last segment", source });
             }
             self.counters.syncs += 1;

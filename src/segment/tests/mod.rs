@@ -20,22 +20,22 @@ use crate::ledger::{Cause, Ledger};
 use crate::record::{Catalogue, Kind, SeriesId, SeriesInfo, SeriesSpec, Unit};
 use crate::sync::{Arc, AtomicU64, Ordering};
 
-pub(super) const SECOND: i64 = 1_000_000_000;
+pub(crate) const SECOND: i64 = 1_000_000_000;
 
 /// A clock that tests turn by hand.
 #[derive(Clone)]
-pub(super) struct TestClock(Arc<AtomicU64>);
+pub(crate) struct TestClock(Arc<AtomicU64>);
 
 impl TestClock {
-    pub(super) fn new() -> TestClock {
+    pub(crate) fn new() -> TestClock {
         TestClock(Arc::new(AtomicU64::new(1_000)))
     }
 
-    pub(super) fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.0.fetch_add(by.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn config(&self) -> StoreConfig {
+    pub(crate) fn config(&self) -> StoreConfig {
         let clock = self.clone();
         StoreConfig::new(Arc::new(move || {
             let mono_ns = clock.0.load(Ordering::Relaxed) as i64;
@@ -45,14 +45,14 @@ impl TestClock {
 }
 
 /// Three series (a counter, a gauge, a histogram) and the windows made from them.
-pub(super) struct Source {
+pub(crate) struct Source {
     aggregator: Aggregator,
     window: u64,
     ledger: Ledger,
     infos: Vec<Arc<SeriesInfo>>,
 }
 
-pub(super) fn spec(name: &str, kind: Kind, unit: Unit, labels: &[(&str, &str)]) -> SeriesSpec {
+pub(crate) fn spec(name: &str, kind: Kind, unit: Unit, labels: &[(&str, &str)]) -> SeriesSpec {
     SeriesSpec {
         name: name.into(),
         kind,
@@ -63,7 +63,7 @@ pub(super) fn spec(name: &str, kind: Kind, unit: Unit, labels: &[(&str, &str)]) 
 }
 
 impl Source {
-    pub(super) fn new() -> Source {
+    pub(crate) fn new() -> Source {
         let catalogue = Catalogue::default();
         catalogue.intern(spec("actions", Kind::Counter, Unit::None, &[("agent_id", "a1")])).unwrap();
         catalogue.intern(spec("load", Kind::Gauge, Unit::Ratio, &[])).unwrap();
@@ -75,7 +75,7 @@ impl Source {
     }
 
     /// The next window: `increments` of the counter, the gauge's value, the histogram's values.
-    pub(super) fn window(&mut self, increments: u64, gauge: Option<f64>, values: &[f64]) -> Published {
+    pub(crate) fn window(&mut self, increments: u64, gauge: Option<f64>, values: &[f64]) -> Published {
         let start_ns = 1_700_000_000 * SECOND + self.window as i64 * SECOND;
         self.window += 1;
         self.aggregator.increment(SeriesId(0), increments);
@@ -121,24 +121,24 @@ impl Source {
     }
 
     /// A window that touches everything.
-    pub(super) fn full_window(&mut self) -> Published {
+    pub(crate) fn full_window(&mut self) -> Published {
         let n = self.window as f64;
         self.window(3, Some(n), &[0.001 * (n + 1.0), 0.002, 200.0])
     }
 }
 
 /// A memory disk with one clean file of `windows` windows, each its own commit, and that file.
-pub(super) fn small_file(windows: usize) -> Vec<u8> {
+pub(crate) fn small_file(windows: usize) -> Vec<u8> {
     let disk = MemoryDisk::default();
     write_windows(&disk, windows).close().unwrap();
     disk.files().into_values().next().unwrap()
 }
 
-pub(super) fn store_on(disk: &MemoryDisk, config: StoreConfig) -> Store {
+pub(crate) fn store_on(disk: &MemoryDisk, config: StoreConfig) -> Store {
     Store::on(Box::new(disk.clone()), Path::new("memory"), None, config).unwrap()
 }
 
-pub(super) fn write_windows(disk: &MemoryDisk, windows: usize) -> Store {
+pub(crate) fn write_windows(disk: &MemoryDisk, windows: usize) -> Store {
     let mut store = store_on(disk, TestClock::new().config());
     let mut source = Source::new();
     for _ in 0..windows {
@@ -149,7 +149,7 @@ pub(super) fn write_windows(disk: &MemoryDisk, windows: usize) -> Store {
 }
 
 /// Everything that can be read of a file: rows by block number, and damage.
-pub(super) fn read_image(bytes: &[u8]) -> Option<(BTreeMap<u64, Rows>, Vec<Damage>)> {
+pub(crate) fn read_image(bytes: &[u8]) -> Option<(BTreeMap<u64, Rows>, Vec<Damage>)> {
     let segment = Segment::from_source(Box::new(bytes.to_vec()), Path::new("image.seg")).ok()?;
     let mut damages = segment.damages().to_vec();
     let mut rows = BTreeMap::new();

@@ -54,10 +54,12 @@ fn everything_of_a_window_comes_back() {
         Rows::Event(events),
         Rows::Ledger(one),
         Rows::Ledger(two),
+        Rows::Dict(again),
     ] = &rows[..]
     else {
         panic!("unexpected blocks: {rows:?}")
     };
+    assert_eq!(again, dict);
     for (entry, row) in dict.iter().zip(&first.snapshot.series) {
         assert_eq!((entry.series as usize, &*entry.name), (row.info.id.index(), &*row.info.name));
         assert_eq!((entry.kind, entry.unit, &*entry.help), (row.info.kind, row.info.unit, &*row.info.help));
@@ -161,7 +163,7 @@ fn large_windows_are_cut_into_blocks() {
             _ => {}
         }
     }
-    assert_eq!((named, stored), (12_000, 12_000));
+    assert_eq!((named, stored), (2 * 12_000, 12_000));
     assert!(blocks > 1);
 }
 
