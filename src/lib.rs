@@ -16,6 +16,10 @@ pub mod detect;
 #[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "engine")]
+pub mod query;
+#[cfg(feature = "engine")]
+pub mod segment;
+#[cfg(feature = "engine")]
 pub mod sink;
 
 #[cfg(feature = "engine")]
