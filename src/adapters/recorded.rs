@@ -25,6 +25,10 @@ pub(crate) struct Columns {
     pub(crate) all: bool,
 }
 
+/// The most columns read as series: as many as a metric may have. It also bounds what a hostile header can cost, since
+/// every series keeps a history.
+const MOST_COLUMNS: usize = 2_000;
+
 /// How a file is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -155,6 +159,7 @@ enum Problem {
         existing: Vec<String>,
     },
     NoValues,
+    TooManyColumns(usize),
 }
 
 impl ReadError {
@@ -198,6 +203,10 @@ impl fmt::Display for ReadError {
                     more => write!(out, " and {} more)", more - 20),
                 }
             }
+            Problem::TooManyColumns(count) => write!(
+                out,
+                "there are {count} columns, and at most {MOST_COLUMNS} can be replayed as series: split the file"
+            ),
             Problem::NoValues => out.write_str("there is no column besides the time: add at least one"),
         }
     }
@@ -395,18 +404,15 @@ fn csv_columns(header: &str, columns: &Columns) -> Result<(Rows, Vec<String>), P
     }
     let names: Vec<String> =
         (0..fields.len()).map(|at| fields.get(header, at).unwrap_or_default().to_owned()).collect();
-    if is_data(&names) {
-        return Err(Problem::NoHeader);
-    }
-    let time = find(&names, columns.time.as_deref(), "timestamp", "--timestamp-column")?;
+    // A header may consist of numbers, so the columns are looked for first.
+    let time = find(&names, columns.time.as_deref(), "timestamp", "--timestamp-column")
+        .map_err(|problem| if is_data(&names) { Problem::NoHeader } else { problem })?;
     let values: Vec<usize> = if columns.all {
         (0..names.len()).filter(|&at| at != time).collect()
     } else {
         vec![find(&names, columns.value.as_deref(), "value", "--value-column")?]
     };
-    if values.is_empty() {
-        return Err(Problem::NoValues);
-    }
+    check_count(values.len())?;
     let chosen = values.iter().filter_map(|&at| names.get(at).cloned()).collect();
     Ok((Rows::Csv(Csv::new(time, values)), chosen))
 }
@@ -420,10 +426,16 @@ fn json_columns(first: &str, columns: &Columns) -> Result<(Rows, Vec<String>), P
     } else {
         vec![name(find(&names, columns.value.as_deref(), "value", "--value-column")?)]
     };
-    if values.is_empty() {
-        return Err(Problem::NoValues);
-    }
+    check_count(values.len())?;
     Ok((Rows::JsonLines(JsonLines::new(time, values.clone())), values))
+}
+
+fn check_count(columns: usize) -> Result<(), Problem> {
+    match columns {
+        0 => Err(Problem::NoValues),
+        1..=MOST_COLUMNS => Ok(()),
+        _ => Err(Problem::TooManyColumns(columns)),
+    }
 }
 
 /// The position of a column: exactly as named, else whatever the case of its letters.

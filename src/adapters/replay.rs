@@ -220,10 +220,12 @@ impl<'a> Replay<'a> {
         let file = [path.parent().and_then(Path::file_name), path.file_name()];
         let file: Vec<_> = file.iter().flatten().map(|part| part.to_string_lossy()).collect();
         let mut ids = Vec::with_capacity(columns.len());
-        for column in columns {
+        for (at, column) in columns.iter().enumerate() {
             let mut labels = vec![("file".to_owned(), file.join("/"))];
             if columns.len() > 1 {
-                labels.push(("column".to_owned(), column.clone()));
+                // A header may name a column twice; they are two series all the same.
+                let again = columns.iter().take(at).any(|earlier| earlier == column);
+                labels.push(("column".to_owned(), if again { format!("{column}_{}", at + 1) } else { column.clone() }));
             }
             let spec = SeriesSpec {
                 name: name.clone(),
