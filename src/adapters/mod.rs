@@ -14,6 +14,8 @@ mod json_lines;
 #[cfg(feature = "full")]
 mod lines;
 #[cfg(feature = "full")]
+pub(crate) mod problems;
+#[cfg(feature = "full")]
 pub(crate) mod recorded;
 #[cfg(feature = "full")]
 pub(crate) mod replay;

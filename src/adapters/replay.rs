@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::detections::Detections;
-use super::recorded::{Columns, Format, ReadError, Recording, Row, Skips};
+use super::problems::{ReadError, Skips};
+use super::recorded::{Columns, Format, Recording, Row};
 use crate::aggregate::{Aggregator, Rows, Snapshot};
 use crate::detect::{Anomaly, Detectors, Published, SeriesDetector, combined_score, surprise, unit_score};
 use crate::ledger::{Cause, Ledger};

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use proptest::prelude::*;
 
-use super::recorded::{Columns, Format, ReadError, Recording, fuzz};
+use super::problems::ReadError;
+use super::recorded::{Columns, Format, Recording, fuzz};
 use super::replay::{Options, Replay, ReplayError};
 use crate::detect::Published;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::adapters::recorded::{Columns, Format, Skips};
+use crate::adapters::problems::{Reason, Skips};
+use crate::adapters::recorded::{Columns, Format};
 use crate::adapters::replay::{Consumer, Options, Replay, Summary};
 use crate::detect::Detectors;
 use crate::ledger::Ledger;
@@ -219,7 +220,7 @@ fn summary_json(summary: &Summary) -> Value {
 
 /// `{"not_a_number": {"rows": 2, "lines": [7, 9], "meaning": ".."}}`
 fn skips_json(skips: &Skips) -> Value {
-    let entry = |(reason, rows, lines): (crate::adapters::recorded::Reason, u64, &[u64])| {
+    let entry = |(reason, rows, lines): (Reason, u64, &[u64])| {
         (reason.name().to_owned(), json!({ "rows": rows, "lines": lines, "meaning": reason.text() }))
     };
     Value::Object(skips.iter().map(entry).collect::<Map<_, _>>())
