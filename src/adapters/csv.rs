@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::recorded::{Reason, RowText};
+use super::problems::Reason;
+use super::recorded::RowText;
 
 /// Where the fields of the current line are.
 #[derive(Debug, Default)]

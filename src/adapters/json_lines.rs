@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::recorded::{Reason, RowText};
+use super::problems::Reason;
+use super::recorded::RowText;
 
 /// Which members are read.
 #[derive(Debug)]

@@ -112,7 +112,7 @@ fn position_of_newline(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let (whole, tail) = bytes.as_chunks::<8>();
     for (at, chunk) in whole.iter().enumerate() {
-        let y = u64::from_le_bytes(*chunk) ^ (ONES * b'\n' as u64);
+        let y = u64::from_le_bytes(*chunk) ^ (ONES * u64::from(b'\n'));
         let zeros = y.wrapping_sub(ONES) & !y & (ONES << 7);
         if zeros != 0 {
             return Some(8 * at + zeros.trailing_zeros() as usize / 8);

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::detections::Detections;
-use super::recorded::{Columns, Format, ReadError, Recording, Row, Skips};
+use super::problems::{ReadError, Skips};
+use super::recorded::{Columns, Format, Recording, Row};
 use crate::aggregate::{Aggregator, Rows, Snapshot};
 use crate::detect::{Anomaly, Detectors, Published, SeriesDetector, combined_score, surprise, unit_score};
 use crate::ledger::{Cause, Ledger};
@@ -228,10 +229,12 @@ impl<'a> Replay<'a> {
         let file = [path.parent().and_then(Path::file_name), path.file_name()];
         let file: Vec<_> = file.iter().flatten().map(|part| part.to_string_lossy()).collect();
         let mut ids = Vec::with_capacity(columns.len());
-        for column in columns {
+        for (at, column) in columns.iter().enumerate() {
             let mut labels = vec![("file".to_owned(), file.join("/"))];
             if columns.len() > 1 {
-                labels.push(("column".to_owned(), column.clone()));
+                // A header may name a column twice; they are two series all the same.
+                let again = columns.iter().take(at).any(|earlier| earlier == column);
+                labels.push(("column".to_owned(), if again { format!("{column}_{}", at + 1) } else { column.clone() }));
             }
             let help = "A recorded series, replayed.".to_owned();
             let spec = SeriesSpec { labels, help, ..SeriesSpec::new(&name, self.options.kind) };

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use proptest::prelude::*;
 
-use super::recorded::{Columns, Format, ReadError, Recording, fuzz};
+use super::problems::ReadError;
+use super::recorded::{Columns, Format, Recording, fuzz};
 use super::replay::{Options, Replay, ReplayError};
 use crate::detect::Published;
 
@@ -104,7 +105,11 @@ fn bad_files_are_refused_with_a_remedy() {
     }
     let error = read_as(b"\xff\xfet\0", Format::Csv, &Columns::default()).error.unwrap();
     assert!(error.contains("not UTF-8"), "{error}");
-    let error = read(&format!("{}timestamp\n", "x,".repeat(100_000))).error.unwrap();
+    let wide = format!("{}timestamp\n", "x,".repeat(100_000));
+    let all = Columns { all: true, ..Columns::default() };
+    let error = read_as(wide.as_bytes(), Format::Csv, &all).error.unwrap();
+    assert!(error.contains("100000 columns") && error.contains("at most 2000"), "{error}");
+    let error = read(&wide).error.unwrap();
     assert!(error.len() < 500 && error.contains("99981 more"), "{error}");
 }
 
@@ -130,6 +135,12 @@ fn wide_files_give_a_value_per_column() {
     assert!(got.rows[1].1[0].is_nan() && got.rows[1].1[1] == 4.0);
     assert_eq!(got.skips, [("missing_column", 1, vec![5]), ("not_a_number", 1, vec![4])]);
     assert!(read_as(b"timestamp\n1\n", Format::Csv, &all).error.unwrap().contains("add at least one"));
+}
+
+#[test]
+fn a_header_may_consist_of_numbers() {
+    let columns = Columns { time: Some("0".into()), value: Some("1".into()), ..Columns::default() };
+    assert_eq!(values(&read_as(b"0,1\n5,6\n", Format::Csv, &columns)), [6.0]);
 }
 
 #[test]
@@ -308,6 +319,24 @@ fn wide_files_are_series_of_their_own_with_one_score_a_row() {
     let score = |line: &str| line.rsplit(',').next().unwrap().parse::<f64>().unwrap();
     let highest = written.lines().skip(1).max_by(|a, b| score(a).total_cmp(&score(b))).unwrap();
     assert!(highest.starts_with("900,") && score(highest) > 0.7, "{highest}");
+}
+
+#[test]
+fn columns_of_the_same_name_are_series_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("twice.csv");
+    fs::write(&path, "timestamp,a,a\n1,1,2\n").unwrap();
+    let names = RefCell::new(Vec::new());
+    let options = Options { columns: Columns { all: true, ..Columns::default() }, ..Options::default() };
+    let take = |published: &Published| {
+        let series = &published.snapshot.series;
+        names
+            .borrow_mut()
+            .extend(series.iter().map(|row| (row.info.label("column").unwrap().to_owned(), row.delta.sum)));
+        Ok(())
+    };
+    Replay::new(options, Some(Box::new(take))).file(&path).unwrap();
+    assert_eq!(names.into_inner(), [("a".to_owned(), 1.0), ("a_2".to_owned(), 2.0)]);
 }
 
 #[test]

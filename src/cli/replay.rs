@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::adapters::recorded::{Columns, Format, Skips};
+use crate::adapters::problems::{Reason, Skips};
+use crate::adapters::recorded::{Columns, Format};
 use crate::adapters::replay::{Consumer, Options, Replay, Summary};
 use crate::detect::Detectors;
 use crate::ledger::Ledger;
@@ -234,7 +235,7 @@ fn summary_json(summary: &Summary) -> Value {
 
 /// `{"not_a_number": {"rows": 2, "lines": [7, 9], "meaning": ".."}}`
 fn skips_json(skips: &Skips) -> Value {
-    let entry = |(reason, rows, lines): (crate::adapters::recorded::Reason, u64, &[u64])| {
+    let entry = |(reason, rows, lines): (Reason, u64, &[u64])| {
         (reason.name().to_owned(), json!({ "rows": rows, "lines": lines, "meaning": reason.text() }))
     };
     Value::Object(skips.iter().map(entry).collect::<Map<_, _>>())
@@ -289,4 +290,88 @@ fn write_figures(out: &mut dyn Write, figures: (u64, u64, u64, u64), rate: f64, 
 /// Names come from outside, and a terminal obeys control characters.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::fs;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: ReplayArgs,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<ReplayArgs, String> {
+        let all = ["replay"].iter().chain(arguments);
+        Command::try_parse_from(all).map(|command| command.args).map_err(|error| error.to_string())
+    }
+
+    fn run_on(arguments: &[&str], json: bool) -> (Result<u8, String>, String, Vec<PathBuf>) {
+        let (mut out, mut seen) = (Vec::new(), Vec::new());
+        let mut progress = |_: usize, _: usize, file: &Path| seen.push(file.to_path_buf());
+        let status = run(&parse(arguments).unwrap(), json, &mut out, &mut progress, None);
+        (status, String::from_utf8(out).unwrap(), seen)
+    }
+
+    #[test]
+    fn folders_are_searched_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("b/c")).unwrap();
+        for name in ["b/c/3.jsonl", "a.csv", "b/2.CSV", "b/labels.json", "b/notes.txt"] {
+            fs::write(folder.path().join(name), "timestamp,value\n1,1\n").unwrap();
+        }
+        fs::write(folder.path().join("b/c/3.jsonl"), "{\"timestamp\": 1, \"value\": 1}\n").unwrap();
+        let (status, text, seen) = run_on(&[folder.path().to_str().unwrap()], true);
+        assert_eq!(status, Ok(0));
+        let names = ["a.csv", "b/2.CSV", "b/c/3.jsonl"].map(|name| folder.path().join(name));
+        assert_eq!(seen, names);
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((document["rows"].as_u64(), document["failed"].as_u64()), (Some(3), Some(0)));
+        let ledger = &document["ledger"];
+        assert_eq!((ledger["recorded"].as_u64(), ledger["aggregated"].as_u64()), (Some(3), Some(3)));
+        assert_eq!((ledger["closes"].as_bool(), ledger["in_flight"].as_u64()), (Some(true), Some(0)));
+        assert_eq!(ledger["dropped"]["not_finite"].as_u64(), Some(0));
+        let empty = folder.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        let (status, _, _) = run_on(&[empty.to_str().unwrap()], true);
+        assert!(status.unwrap_err().contains("no *.csv"));
+    }
+
+    #[test]
+    fn bad_rows_and_bad_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = folder.path().join("good.csv");
+        let bad = folder.path().join("bad\u{1b}[2J.csv");
+        fs::write(&good, "time,ms\n1,1\n2,x\n3,3\n").unwrap();
+        fs::write(&bad, "").unwrap();
+        let arguments =
+            [bad.to_str().unwrap(), good.to_str().unwrap(), "--timestamp-column", "time", "--value-column", "ms"];
+        let (status, text, _) = run_on(&arguments, false);
+        assert_eq!(status, Ok(2), "the bad file is an error, the good one was replayed");
+        assert!(text.contains("1 skipped: the value is not a number (line 3)"), "{text}");
+        assert!(text.contains("error: ") && text.contains("the file is empty"), "{text}");
+        assert!(text.contains("ledger: 2 recorded = 2 aggregated + 0 dropped + 0 in flight: closes"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+
+        let (status, text, _) = run_on(&arguments, true);
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, document["failed"].as_u64()), (Ok(2), Some(1)));
+        assert!(document["files"][0]["error"].as_str().unwrap().contains("is empty"));
+        assert_eq!(document["files"][1]["skipped"]["not_a_number"]["lines"], json!([3]));
+        assert_eq!(document["files"][1]["error"], Value::Null);
+    }
+
+    #[test]
+    fn the_command_line_teaches() {
+        assert!(parse(&[]).unwrap_err().contains("FILE"));
+        assert!(parse(&["f", "--columns", "some"]).unwrap_err().contains("all"));
+        assert!(parse(&["f", "--columns", "all", "--value-column", "x"]).is_err());
+        let args = parse(&["f", "--columns", "all"]).unwrap();
+        assert_eq!((args.columns, args.timestamp_column.as_str()), (Some(Which::All), "timestamp"));
+        let help = Command::try_parse_from(["replay", "--help"]).map(|_| ()).unwrap_err().to_string();
+        assert!(help.contains("Examples:") && help.contains("--detections"), "{help}");
+    }
 }

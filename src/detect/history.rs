@@ -45,6 +45,10 @@ impl History {
         if self.ring.is_empty() { 0.0 } else { (self.m2 / self.ring.len() as f64).sqrt() }
     }
 
+    pub(crate) fn heap_bytes(&self) -> usize {
+        (self.ring.capacity() + self.sorted.capacity()) * size_of::<f64>()
+    }
+
     /// The values, ascending.
     pub(crate) fn sorted(&self) -> &[f64] {
         &self.sorted

@@ -173,3 +173,16 @@ fn nothing_has_no_extremes_and_no_mean() {
     assert!(stats::mean(&[]).is_nan() && stats::standard_deviation(&[]).is_nan());
     assert_eq!(stats::standard_deviation(&[1e9]), 0.0);
 }
+
+/// A level of 1e15 has a mean that cannot be written down exactly, and the plain two-pass sum is off by the square of
+/// that error for every value. Truth in integers; tolerance 1e-13 of the second moment.
+#[test]
+fn a_high_level_does_not_spoil_the_spread() {
+    let steps: Vec<i128> = (0..1_001).map(|at| at * at % 7 % 2).collect();
+    let values: Vec<f64> = steps.iter().map(|&step| 4e15 + step as f64).collect();
+    let n = steps.len() as i128;
+    let (sum, squares) = steps.iter().fold((0, 0), |(sum, squares), &step| (sum + step, squares + step * step));
+    let want = (n * squares - sum * sum) as f64 / n as f64;
+    let got = arch::moments(&values).m2;
+    assert!((got - want).abs() <= 1e-13 * want, "{got} {want}");
+}

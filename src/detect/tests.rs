@@ -58,6 +58,24 @@ fn nothing_is_said_while_warming_up() {
 }
 
 #[test]
+fn a_detector_is_small_and_can_change_threads() {
+    fn sendable<T: Send + Sync>(value: T) -> T {
+        value
+    }
+    let mut detector = sendable(SeriesDetector::new(&Detectors::default()));
+    assert_eq!(detector.bytes(), size_of::<SeriesDetector>());
+    let mut full = 0;
+    for (at, x) in noise(10).take(5_000).enumerate() {
+        detector.observe(x);
+        if at == LENGTH {
+            full = detector.bytes();
+        }
+    }
+    assert_eq!(detector.bytes(), full, "nothing grows once the history is full");
+    assert!(full <= 20 << 10, "{full}");
+}
+
+#[test]
 fn an_alarm_carries_its_evidence() {
     let mut detector = SeriesDetector::new(&Detectors::default());
     for x in noise(3).take(1_000) {
