@@ -63,7 +63,10 @@ async function watch(page, asked) {
     await page.fill('#filter', '');
   }
   if (asked.screenshot) {
-    await page.evaluate(() => scrollTo(0, 0));
+    await page.evaluate(() => {
+      document.activeElement?.blur();
+      scrollTo(0, 0);
+    });
     await page.screenshot({ path: asked.screenshot });
   }
   return problems;

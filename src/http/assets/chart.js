@@ -95,7 +95,7 @@ export class Chart {
         y: { range: (_, low, high) => this.#range(low, high) },
       },
       axes: [
-        { ...axis, size: 30, space: 70, values: (_, splits) => splits.map(clock) },
+        { ...axis, size: 30, space: 62, values: (_, splits, axis, space, step) => splits.map((at) => clock(at).slice(0, step < 60 ? 8 : 5)) },
         { ...axis, size: 74, space: 36, incrs: unit === 'bytes' ? POWERS_OF_TWO : undefined, values: (_, splits) => splits.map((value) => quantity(value, unit)) },
       ],
       series: [{}, ...lines],
