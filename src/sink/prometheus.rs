@@ -20,6 +20,7 @@ mod render;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(feature = "serve", test))]
 pub(crate) use render::with_sinks;
 pub use render::{Format, render};
 

@@ -16,6 +16,14 @@ const LEAST_SPAN = 60;
 /** Steps of an axis in bytes. */
 const POWERS_OF_TWO = Array.from({ length: 51 }, (_, power) => 2 ** power);
 
+/** Positions of values without a neighbour, which no line would show. */
+function lonely(values) {
+  const known = (at) => values[at] !== null && values[at] !== undefined;
+  const found = [];
+  for (let at = 0; at < values.length; at++) if (known(at) && !known(at - 1) && !known(at + 1)) found.push(at);
+  return found.length ? found : null;
+}
+
 export class Chart {
   constructor() {
     this.box = byId('chart');
@@ -72,7 +80,7 @@ export class Chart {
       stroke: token(colour),
       width: label === 'max' || (kind === 'gauge' && label === 'min') ? 1 : 1.75,
       dash: label === 'max' || (kind === 'gauge' && label === 'min') ? [3, 3] : undefined,
-      points: { show: false },
+      points: { show: false, size: 4, filter: (plot, line) => lonely(plot.data[line]) },
       spanGaps: false,
     }));
     if (kind === 'counter') lines[0].fill = token('--accent-soft');
@@ -87,7 +95,7 @@ export class Chart {
         y: { range: (_, low, high) => this.#range(low, high) },
       },
       axes: [
-        { ...axis, size: 30, space: 70, values: (_, splits) => splits.map(clock) },
+        { ...axis, size: 30, space: 62, values: (_, splits, axis, space, step) => splits.map((at) => clock(at).slice(0, step < 60 ? 8 : 5)) },
         { ...axis, size: 74, space: 36, incrs: unit === 'bytes' ? POWERS_OF_TWO : undefined, values: (_, splits) => splits.map((value) => quantity(value, unit)) },
       ],
       series: [{}, ...lines],

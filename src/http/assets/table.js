@@ -4,7 +4,11 @@ import { byId, make, setText, token } from './dom.js';
 import { quantity, rate } from './format.js';
 import { SPARK } from './data.js';
 
+/** Rows kept beyond either edge. */
 const SPARE = 4;
+
+/** The height of a row is the style sheet's business. */
+const rowHeight = () => parseFloat(token('--row')) || 48;
 
 export class Table {
   constructor(store, onSelect) {
@@ -43,8 +47,7 @@ export class Table {
   }
 
   draw() {
-    // The height of a row is the style sheet's business.
-    const height = parseFloat(token('--row')) || 48;
+    const height = rowHeight();
     this.spacer.style.height = `${this.shown.length * height}px`;
     const first = Math.max(0, Math.floor(this.box.scrollTop / height) - SPARE);
     const count = Math.min(this.shown.length - first, Math.ceil(this.box.clientHeight / height) + 2 * SPARE);
@@ -121,13 +124,15 @@ export class Table {
         pen = false;
         return;
       }
-      pen ? draw.lineTo(x(at), y(value)) : draw.moveTo(x(at), y(value));
+      if (!pen) draw.moveTo(x(at), y(value));
+      // Also where the pen was just set down: a value without neighbours becomes a dot.
+      draw.lineTo(x(at), y(value));
       pen = true;
       last = at;
     });
     draw.strokeStyle = this.palette.line;
     draw.lineWidth = 1.5;
-    draw.lineJoin = 'round';
+    draw.lineJoin = draw.lineCap = 'round';
     draw.stroke();
     draw.beginPath();
     draw.arc(x(last), y(points[last]), 2, 0, 7);
@@ -136,11 +141,11 @@ export class Table {
   }
 
   #key(event) {
-    const page = Math.max(1, Math.floor(this.box.clientHeight / 48) - 1);
+    const height = rowHeight();
+    const page = Math.max(1, Math.floor(this.box.clientHeight / height) - 1);
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
     if (step !== undefined) {
       this.active = Math.min(this.shown.length - 1, Math.max(0, this.active + step));
-      const height = parseFloat(token('--row')) || 48;
       const top = this.active * height;
       if (top < this.box.scrollTop) this.box.scrollTop = top;
       if (top + height > this.box.scrollTop + this.box.clientHeight) this.box.scrollTop = top + height - this.box.clientHeight;

@@ -6,6 +6,7 @@ use super::bounds;
 use super::names::{self, Family};
 use crate::aggregate::{SeriesWindow, Snapshot};
 use crate::record::{Kind, SeriesInfo, Unit};
+#[cfg(any(feature = "serve", test))]
 use crate::sink::SinkStats;
 
 /// Which of the two text formats.
@@ -100,6 +101,7 @@ fn ledger(out: &mut String, snapshot: &Snapshot, format: Format) {
 
 /// Adds what became of the windows that each sink was offered to a body of [`render`]. It changes outside of windows, so
 /// it is no part of the rendered window.
+#[cfg(any(feature = "serve", test))]
 pub(crate) fn with_sinks(body: &str, sinks: &[SinkStats], format: Format) -> String {
     type Column = (&'static str, Kind, &'static str, fn(&SinkStats) -> u64);
     const COLUMNS: [Column; 4] = [
