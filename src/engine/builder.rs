@@ -11,12 +11,15 @@ use super::runner::Runner;
 use super::{Engine, Service, View};
 use crate::detect::{Detector, Detectors};
 use crate::ring::{Registry, RegistryConfig};
+use crate::sink::prometheus::Exposition;
 use crate::sink::{FanOut, Segments, Sink};
 use crate::sync::{Arc, AtomicBool, Mutex};
 
 /// Starts a service once the engine's view exists.
-/// Given the prefix of exposed names, since that may be set after the service is asked for.
-pub(crate) type StartService = Box<dyn FnOnce(View, &str) -> Result<Box<dyn Service>, StartError> + Send>;
+/// Given the prefix of exposed names, and the pages of a Prometheus sink if there is one: both
+/// may be set after the service is asked for.
+pub(crate) type StartService =
+    Box<dyn FnOnce(View, &str, Option<Exposition>) -> Result<Box<dyn Service>, StartError> + Send>;
 
 /// What an engine is made of. See [`Engine::builder`].
 #[must_use = "nothing runs until `start` is called"]
@@ -155,9 +158,11 @@ impl EngineBuilder {
             let store = Segments::open(directory).map_err(|error| StartError::Segments(error.to_string()))?;
             sinks.insert(0, Box::new(store));
         }
+        // A Prometheus sink's pages are shared with the endpoint, so that each window is rendered once.
+        let exposition = sinks.iter().find_map(|sink| sink.exposition());
         let mut services = Vec::new();
         for start in self.services {
-            services.push(start(view.clone(), &self.prefix)?);
+            services.push(start(view.clone(), &self.prefix, exposition.clone())?);
         }
 
         let registry = Registry::new(self.registry);

@@ -11,9 +11,10 @@ impl EngineBuilder {
     /// Serves `/metrics`, `/health`, `/api` and the live page on `addr`, which must be a loopback address. Port 0 takes
     /// a free one; see [`Engine::local_addr`](crate::Engine::local_addr).
     pub fn serve(self, addr: SocketAddr) -> EngineBuilder {
-        self.service(Box::new(move |view, prefix| {
+        self.service(Box::new(move |view, prefix, exposition| {
             let mut options = Options::new(unix_ns);
             options.prefix = Some(prefix.to_owned());
+            options.exposition = exposition;
             let server = Server::start(addr, view, options).map_err(|error| StartError::Serve(error.to_string()))?;
             Ok(Box::new(Endpoint(Some(server))))
         }))

@@ -158,6 +158,13 @@ impl Registry {
         out
     }
 
+    /// Whether recorders joined that no drain has taken in yet. Without a drain: whether anyone has recorded.
+    #[must_use]
+    pub fn has_joiners(&self) -> bool {
+        // Acquire, for a caller that acts on what the joiner did before; pairs with the exchange in `join`.
+        !self.joined.load(Ordering::Acquire).is_null()
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }

@@ -87,3 +87,30 @@ fn the_scan_sees_a_stray_import() {
     assert_eq!(imports("use crate::cli::run;\n// crate::demo\nlet x = crate::ring::new();"), ["cli", "ring"]);
     assert!(rank("cli") > rank("ring"));
 }
+
+/// What only one module may name.
+#[test]
+fn atomics_and_the_wall_clock_come_in_by_their_doors() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    files(&src, &mut paths);
+    let doors =
+        [("sync::atomic", "sync.rs"), ("SystemTime", "time.rs"), ("clock_gettime", "time.rs"), ("_rdtsc", "time.rs")];
+    let mut stray = Vec::new();
+    for path in paths {
+        let inside = path.strip_prefix(&src).unwrap();
+        // The tests name what they look for.
+        if inside.starts_with("tests") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for (name, door) in doors {
+                if line.contains(name) && inside != Path::new(door) {
+                    stray.push(format!("{}: {}", inside.display(), line.trim()));
+                }
+            }
+        }
+    }
+    assert!(stray.is_empty(), "{stray:#?}");
+}
