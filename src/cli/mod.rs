@@ -56,9 +56,9 @@ pub fn main() -> ExitCode {
     let progress = Progress::new();
     let mut out = io::stdout().lock();
     let outcome = match &cli.command {
-        Command::Demo(args) => demo::run(args, cli.json, &mut out, &progress),
+        Command::Demo(args) => demo::run(args, cli.json, &mut out, progress),
         Command::Replay(args) => run_replay(args, cli.json, &mut out, progress),
-        Command::Bench(args) => bench::run(args, cli.json, &mut out, &progress).map_err(|error| error.to_string()),
+        Command::Bench(args) => bench::run(args, cli.json, &mut out, progress).map_err(|error| error.to_string()),
     };
     match outcome.and_then(|code| out.flush().map(|()| code).map_err(|error| error.to_string())) {
         Ok(code) => ExitCode::from(code),

@@ -81,9 +81,9 @@ mod tests {
     #[test]
     fn a_stopped_run_does_not_wait_for_the_next_step() {
         let stop = AtomicBool::new(true);
-        let mut pace = Pace::new(Duration::from_secs(3_600));
+        let mut pace = Pace::new(Duration::from_hours(1));
         pace.wait(&stop);
-        assert!(pace.clock.elapsed() < Duration::from_secs(60));
+        assert!(pace.clock.elapsed() < Duration::from_mins(1));
     }
 
     #[test]

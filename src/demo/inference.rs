@@ -76,7 +76,7 @@ impl Belief {
     }
 }
 
-/// E_q[ln q(s) - ln p(o | s) - ln p(s)] in nats; infinite where q believes in what p rules out.
+/// `E_q`[ln q(s) - ln p(o | s) - ln p(s)] in nats; infinite where q believes in what p rules out.
 pub(crate) fn free_energy(q: &[f64], p: &[f64], model: &Model, observation: &Observation) -> f64 {
     let mut total = 0.0;
     for (state, (&q, &p)) in q.iter().zip(p).enumerate() {

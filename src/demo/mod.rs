@@ -180,7 +180,9 @@ pub fn run(engine: &Engine, options: &Options, stop: &dyn Fn() -> bool) -> Resul
 
         // Release pairs with the Acquire in `body::live`.
         over.store(true, Ordering::Release);
-        threads.iter().for_each(|(_, thread)| thread.thread().unpark());
+        for (_, thread) in &threads {
+            thread.thread().unpark();
+        }
         let mut goals_reached = 0;
         for (id, thread) in threads {
             match thread.join() {

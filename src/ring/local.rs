@@ -17,6 +17,7 @@ thread_local! {
 }
 
 /// The recorders of this thread. Boxed, so that they stay in place while the vector grows.
+#[expect(clippy::vec_box, reason = "the fast pair points into the boxes while the vector grows")]
 struct Owned(Vec<Box<Recorder>>);
 
 impl Drop for Owned {

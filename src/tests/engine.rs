@@ -42,10 +42,10 @@ fn what_is_recorded_is_found_in_a_window() {
 
 #[test]
 fn the_ledger_closes_when_rings_overflow() {
+    const EACH: u64 = 200_000;
     let engine = short().ring_slots(64).start().unwrap();
     let value = engine.histogram("value").register().unwrap();
     let count = engine.counter("count").register().unwrap();
-    const EACH: u64 = 200_000;
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
