@@ -39,7 +39,9 @@ impl Telemetry {
                 .help("Time of one belief update.")
                 .register()?,
             planning_time: histogram("planning_time").unit(Unit::Seconds).help("Time of one decision.").register()?,
-            free_energy: gauge("free_energy").help("Free energy of the last 10 observations, mean, nats.").register()?,
+            free_energy: gauge("free_energy")
+                .help("Free energy of the last 10 observations, mean, nats.")
+                .register()?,
             belief_entropy: gauge("belief_entropy").help("Uncertainty about the state, nats.").register()?,
             actions: counter("actions").help("Actions taken.").register()?,
             errors: counter("errors").help("Operations that failed.").register()?,
@@ -103,7 +105,7 @@ fn failed(observation: &Observation) -> u64 {
 
 /// The last `N` values of something.
 #[derive(Clone, Debug)]
-struct Recent<const N: usize> {
+pub(crate) struct Recent<const N: usize> {
     values: [f64; N],
     seen: usize,
 }
@@ -116,7 +118,7 @@ impl<const N: usize> Default for Recent<N> {
 
 impl<const N: usize> Recent<N> {
     /// Takes in a value; returns the mean of the last `N`, or of all where there are fewer.
-    fn mean_with(&mut self, value: f64) -> f64 {
+    pub(crate) fn mean_with(&mut self, value: f64) -> f64 {
         self.values[self.seen % N] = value;
         self.seen += 1;
         let held = self.seen.min(N);

@@ -43,10 +43,8 @@ pub(crate) fn live(mut agent: Agent, mut world: World, switch: &Switch, stop: &A
 /// Makes the agent and its world suffer from `fault` and from nothing else.
 fn inflict(fault: Option<FaultKind>, agent: &mut Agent, world: &mut World) {
     let is = |kind| fault == Some(kind);
-    world.sensor_fault = SensorFault {
-        random: is(FaultKind::SensorBroken),
-        failing: if is(FaultKind::Errors) { FAILING } else { 0.0 },
-    };
+    world.sensor_fault =
+        SensorFault { random: is(FaultKind::SensorBroken), failing: if is(FaultKind::Errors) { FAILING } else { 0.0 } };
     agent.mind.look_ahead(if is(FaultKind::PlanningSlowed) { HORIZON + DEEPER } else { HORIZON });
     agent.mind.free_leaked();
 }

@@ -110,46 +110,27 @@ mod tests {
     use super::super::world::World;
     use super::*;
 
-    /// Goals reached and free energies seen in so many steps.
-    fn live(seed: u64, steps: usize, mut decide: impl FnMut(&mut Mind) -> usize) -> (u64, Vec<f64>, Vec<f64>) {
+    /// Goals reached in so many steps.
+    fn live(seed: u64, steps: usize, mut decide: impl FnMut(&mut Mind) -> usize) -> u64 {
         let mut world = World::new(Rng::new(seed, 0));
         let mut mind = Mind::new(world.goal(), Rng::new(seed, 1));
-        let (mut surprises, mut entropies) = (Vec::new(), Vec::new());
         for _ in 0..steps {
             let observation = world.sense();
-            surprises.push(mind.perceive(&observation).unwrap());
-            entropies.push(mind.uncertainty());
+            mind.perceive(&observation).unwrap();
             let action = decide(&mut mind);
             mind.last_action = Some(action);
             if let Some(goal) = world.act(action) {
                 mind.aim(goal);
             }
         }
-        (world.goals_reached(), surprises, entropies)
+        world.goals_reached()
     }
 
     #[test]
     fn an_agent_gets_to_its_goal_far_more_often_than_a_random_walk() {
         let mut rng = Rng::new(1, 2);
-        let (random, ..) = live(1, 2_000, |_| rng.below(ACTIONS));
-        let (agent, ..) = live(1, 2_000, Mind::decide);
-        eprintln!("{random} {agent}");
-        assert!(agent > 3 * random.max(1), "agent {agent}, random walk {random}");
-    }
-
-    #[test]
-    fn healthy_signals_stay_within_what_detectors_take_for_normal() {
-        for seed in 0..4 {
-        let (_, surprises, entropies) = live(seed, 20_000, Mind::decide);
-        for x in [surprises, entropies] {
-            let mut s = x[100..].to_vec();
-            s.sort_by(f64::total_cmp);
-            let n = s.len();
-            let mean = s.iter().sum::<f64>() / n as f64;
-            let sd = (s.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n as f64).sqrt();
-            let (q1, q3) = (s[n / 4], s[3 * n / 4]);
-            eprintln!("mean {mean:.3} sd {sd:.3} min {:.3} q1 {q1:.3} q3 {q3:.3} p99 {:.3} p999 {:.3} max {:.3} zmax {:.2} iqrmax {:.2}", s[0], s[n*99/100], s[n*999/1000], s[n-1], (s[n-1]-mean)/sd, (s[n-1]-q3)/((q3-q1)/1.349)+0.674);
-        }
-        }
+        let random = live(1, 2_000, |_| rng.below(ACTIONS));
+        let agent = live(1, 2_000, Mind::decide);
+        assert!(agent > 10 * random.max(1), "agent {agent}, random walk {random}");
     }
 }

@@ -120,7 +120,9 @@ impl fmt::Display for DemoError {
             DemoError::Spawn { agent_id, source } => {
                 write!(out, "no thread for agent {agent_id}: {source}; run fewer agents or raise the limit on threads")
             }
-            DemoError::Panicked { agent_id } => write!(out, "the thread of agent {agent_id} panicked: please report it"),
+            DemoError::Panicked { agent_id } => {
+                write!(out, "the thread of agent {agent_id} panicked: please report it")
+            }
         }
     }
 }
@@ -285,3 +287,6 @@ impl<'a> Injector<'a> {
         self.scorer.finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,9 +73,8 @@ impl Model {
         preference: Vec<Vec<f64>>,
         prior: Vec<f64>,
     ) -> Model {
-        let ambiguity = (0..prior.len())
-            .map(|state| likelihood.iter().map(|sensor| entropy(sensor.column(state))).sum())
-            .collect();
+        let ambiguity =
+            (0..prior.len()).map(|state| likelihood.iter().map(|sensor| entropy(sensor.column(state))).sum()).collect();
         let mut model = Model { likelihood, transition, preference: Vec::new(), prior, ambiguity };
         model.prefer(preference);
         model

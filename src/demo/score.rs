@@ -204,8 +204,7 @@ mod tests {
 
     #[test]
     fn the_grace_ends_and_other_agents_do_not_count() {
-        let faults =
-            [(FaultKind::MemoryGrowth, "a1", 1_000, 2_000), (FaultKind::MemoryGrowth, "a2", 9_000, 10_000)];
+        let faults = [(FaultKind::MemoryGrowth, "a1", 1_000, 2_000), (FaultKind::MemoryGrowth, "a2", 9_000, 10_000)];
         let at = |time_ms| scored(&faults, &[("memory_usage", "a1", time_ms)]);
         assert_eq!(at(979).false_alarms, 1);
         // A coarse clock may put it just before the start; the delay is then nought.
