@@ -27,8 +27,14 @@ pub mod aggregate;
 pub mod detect;
 #[cfg(feature = "engine")]
 pub mod engine;
+#[cfg(feature = "serve")]
+pub mod http;
+#[cfg(feature = "engine")]
+pub use engine::Engine;
 #[cfg(feature = "engine")]
 pub mod sink;
 
 #[cfg(feature = "demo")]
 pub mod demo;
+#[cfg(all(test, feature = "engine"))]
+mod tests;

@@ -9,8 +9,9 @@
 use super::inference::Observation;
 use super::mind::Mind;
 use super::world::{SENSORS, readings};
-use crate::engine::{Counter, Engine, Gauge, Histogram};
+use crate::engine::Engine;
 use crate::record::{RegisterError, Unit};
+use crate::ring::{Counter, Gauge, Histogram};
 use crate::time::Stopwatch;
 
 /// The handles of one agent.

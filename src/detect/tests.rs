@@ -24,7 +24,7 @@ fn alarms(detectors: &Detectors, values: impl IntoIterator<Item = f64>) -> Vec<u
 #[test]
 fn a_spike_is_one_alarm_and_noise_is_none() {
     let mut values: Vec<f64> = noise(1).take(5_000).map(|x| 100.0 + x).collect();
-    assert_eq!(alarms(&Detectors::default(), values.iter().copied()), []);
+    assert_eq!(alarms(&Detectors::default(), values.iter().copied()), [0_usize; 0]);
     values[3_000..3_010].fill(150.0);
     assert_eq!(alarms(&Detectors::default(), values), [3_000]);
 }
@@ -39,7 +39,7 @@ fn a_level_shift_is_one_alarm_however_long_it_lasts() {
 fn a_flat_stretch_does_not_make_everything_unusual() {
     // Almost constant at 1,000, then a change of half a percent.
     let values = (0..2_000).map(|at| if at < 1_500 { 1_000.0 } else { 1_005.0 });
-    assert_eq!(alarms(&Detectors::default(), values), []);
+    assert_eq!(alarms(&Detectors::default(), values), [0_usize; 0]);
     let values = (0..2_000).map(|at| if at < 1_500 { 1_000.0 } else { 1_020.0 });
     assert_eq!(alarms(&Detectors::default(), values), [1_500]);
 }
@@ -81,10 +81,10 @@ fn one_detector_speaks_for_itself() {
         noise(4).enumerate().map(|(at, x)| if at % 5 == 0 { 10.0 + x } else { 0.0 }).take(2_000).collect();
     let z_score = Detectors::none().with(ZScore::new(4.0));
     let iqr = Detectors::none().with(Iqr::new(3.0));
-    assert_eq!(alarms(&z_score, values.iter().copied()), []);
+    assert_eq!(alarms(&z_score, values.iter().copied()), [0_usize; 0]);
     assert!(!alarms(&iqr, values.iter().copied()).is_empty());
-    assert_eq!(alarms(&Detectors::default(), values.iter().copied()), []);
-    assert_eq!(alarms(&Detectors::none(), [0.0, 1.0].repeat(1_000)), []);
+    assert_eq!(alarms(&Detectors::default(), values.iter().copied()), [0_usize; 0]);
+    assert_eq!(alarms(&Detectors::none(), [0.0, 1.0].repeat(1_000)), [0_usize; 0]);
     assert_eq!(alarms(&z_score, values.into_iter().chain([40.0])), [2_000]);
 }
 

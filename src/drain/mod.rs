@@ -1,6 +1,6 @@
 //! The consuming side of all rings: fair, bounded turns, and the account of what came through.
 
-use crate::ledger::{Cause, Dropped};
+use crate::ledger::Dropped;
 use rtrb::chunks::ReadChunk;
 
 use crate::record::{Event, SeriesId};

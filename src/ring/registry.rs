@@ -177,10 +177,6 @@ impl Registry {
         self.catalogue.len()
     }
 
-    pub(crate) fn number(&self) -> u32 {
-        self.number
-    }
-
     fn intern(&self, spec: SeriesSpec) -> Result<SeriesId, RegisterError> {
         self.catalogue.intern(spec)
     }

@@ -18,7 +18,6 @@ pub use fanout::SinkStats;
 pub use json_lines::JsonLines;
 pub use prometheus::Prometheus;
 
-#[expect(unused_imports, reason = "the engine starts it")]
 pub(crate) use fanout::FanOut;
 
 /// Takes windows away.

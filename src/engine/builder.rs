@@ -1,0 +1,161 @@
+//! From what a program asks for to a running engine.
+
+use std::fmt;
+use std::io;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use super::core::Core;
+use super::runner::Runner;
+use super::{Engine, Service, View};
+use crate::detect::{Detector, Detectors};
+use crate::ring::{Registry, RegistryConfig};
+use crate::sink::{FanOut, Sink};
+use crate::sync::{Arc, AtomicBool, Mutex};
+
+/// Starts a service once the engine's view exists.
+pub(crate) type StartService = Box<dyn FnOnce(View) -> Result<Box<dyn Service>, StartError> + Send>;
+
+/// What an engine is made of. See [`Engine::builder`].
+#[must_use = "nothing runs until `start` is called"]
+pub struct EngineBuilder {
+    window: Duration,
+    registry: RegistryConfig,
+    detectors: Option<Detectors>,
+    recent: usize,
+    sinks: Vec<Box<dyn Sink>>,
+    pub(crate) prefix: String,
+    pub(crate) services: Vec<StartService>,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        EngineBuilder {
+            window: Duration::from_secs(1),
+            registry: RegistryConfig::default(),
+            detectors: None,
+            recent: 1_000,
+            sinks: Vec::new(),
+            prefix: String::new(),
+            services: Vec::new(),
+        }
+    }
+}
+
+/// Why an engine did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The window is shorter than 10 ms or longer than an hour.
+    Window(Duration),
+    /// The HTTP endpoint cannot be served; the text says where and what to change.
+    Serve(String),
+    /// The system refused a thread.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Window(window) => {
+                write!(out, "a window of {window:?} is not possible: choose one between 10 ms and 1 h")
+            }
+            StartError::Serve(why) => write!(out, "cannot serve HTTP: {why}"),
+            StartError::Thread(error) => write!(out, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl EngineBuilder {
+    /// The length of a window; 1 s unless set. Windows begin at whole multiples of it since the Unix epoch.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Sizes of rings and the caps on series.
+    pub fn registry(mut self, config: RegistryConfig) -> Self {
+        self.registry = config;
+        self
+    }
+
+    /// Slots of each thread's ring, 16 bytes each; 16,384 unless set.
+    pub fn ring_slots(mut self, slots: usize) -> Self {
+        self.registry.ring_slots = slots;
+        self
+    }
+
+    /// Gives every window to a sink, on a thread of its own.
+    pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
+        self.sinks.push(Box::new(sink));
+        self
+    }
+
+    /// Adds a detector. The first call replaces the default set (z-score and IQR).
+    pub fn detect(mut self, detector: impl Into<Detector>) -> Self {
+        self.detectors = Some(self.detectors.unwrap_or_else(Detectors::none).with(detector));
+        self
+    }
+
+    /// Sets all detectors at once; [`Detectors::none`] turns detection off.
+    pub fn detectors(mut self, detectors: Detectors) -> Self {
+        self.detectors = Some(detectors);
+        self
+    }
+
+    /// How many of its last values each series keeps for [`Engine::recent`]; 1,000 unless set, 0 for none.
+    pub fn recent(mut self, max_metrics_per_type: usize) -> Self {
+        self.recent = max_metrics_per_type;
+        self
+    }
+
+    /// Puts a prefix and `_` before every metric name in expositions, such as `active_inference`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Starts the engine's threads.
+    ///
+    /// # Errors
+    /// If the window is out of range, the segment directory is in use or cannot be written, the address cannot be
+    /// served, or the system refuses a thread. Damaged segments are no error: they are left alone and reported.
+    pub fn start(self) -> Result<Engine, StartError> {
+        if !(Duration::from_millis(10)..=Duration::from_secs(3_600)).contains(&self.window) {
+            return Err(StartError::Window(self.window));
+        }
+        let view = View::new();
+        let sinks = self.sinks;
+        let mut services = Vec::new();
+        for start in self.services {
+            services.push(start(view.clone())?);
+        }
+
+        let registry = Registry::new(self.registry);
+        let core = Core::new(Arc::clone(&registry), self.window, self.detectors.unwrap_or_default(), self.recent);
+        let outlets = if sinks.is_empty() { Vec::new() } else { vec![FanOut::start(sinks)] };
+        let (requests, inbox) = channel();
+        let runner = Runner { core, view: view.clone(), requests: inbox, outlets, flushes: Vec::new(), panics: 0 };
+        std::thread::Builder::new().name("afferent".into()).spawn(move || runner.run()).map_err(StartError::Thread)?;
+        Ok(Engine {
+            registry,
+            requests,
+            view,
+            prefix: self.prefix,
+            services: Mutex::new(services),
+            closed: AtomicBool::new(false),
+        })
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("EngineBuilder")
+            .field("window", &self.window)
+            .field("registry", &self.registry)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
