@@ -105,7 +105,6 @@ fn a_healthy_mind_hardly_ever_alarms_and_a_broken_sensor_does_at_once() {
     for seed in 0..10 {
         let [free_energy, entropy] = signals(seed, 3_100, 3_000);
         let all = alarms(free_energy);
-        eprintln!("{all:?} {:?}", alarms(entropy.clone()));
         false_alarms += all.iter().filter(|&&at| at < 3_000).count();
         false_alarms += alarms(entropy).iter().filter(|&&at| at < 3_000).count();
         steps += 3_000;
