@@ -79,9 +79,10 @@ mod tests {
     #[test]
     fn a_stopped_run_does_not_wait_for_the_next_step() {
         let stop = AtomicBool::new(true);
-        let mut pace = Pace::new(Duration::from_secs(3_600));
+        // Hangs where it fails.
+        let mut pace = Pace::new(Duration::MAX / 2);
         pace.wait(&stop);
-        assert!(pace.clock.elapsed() < Duration::from_secs(60));
+        assert!(pace.due >= pace.period);
     }
 
     #[test]

@@ -34,6 +34,23 @@ fn a_short_run_reports_and_the_account_closes() {
     assert!(ledger.closes() && ledger.in_flight == 0, "{ledger:?}");
 }
 
+/// Takes as long as the warm-up and one fault.
+#[test]
+fn a_broken_sensor_is_noticed_by_the_engine() {
+    let seed = (1..).find(|&seed| Schedule::new(seed, 2).next().unwrap().kind == FaultKind::SensorBroken).unwrap();
+    let engine = engine();
+    let report =
+        run(&engine, &Options { seconds: Some(5.0), agents: 2, seed, ..Options::default() }, &|| false).unwrap();
+    let score = report.score;
+    assert_eq!((score.faults_injected, score.faults_noticed), (1, 1), "{score:?}");
+    assert_eq!(score.faults[0].noticed_in.as_deref(), Some("free_energy"));
+    assert!(score.delays[0] < 1.0, "{score:?}");
+    for metric in ["free_energy", "belief_entropy", "memory_usage", "error_rate", "observation_size"] {
+        assert_eq!(score.false_alarms_by_metric.get(metric), None, "{score:?}");
+    }
+    assert!(report.goals_reached > 0);
+}
+
 #[test]
 fn stop_ends_a_run_without_end() {
     let engine = engine();
