@@ -7,6 +7,39 @@ pub mod ledger;
 pub mod record;
 pub mod ring;
 
+mod drain;
+
+#[cfg(feature = "engine")]
+pub mod aggregate;
+#[cfg(feature = "engine")]
+pub mod detect;
+#[cfg(feature = "engine")]
+pub mod engine;
+#[cfg(feature = "engine")]
+pub mod query;
+#[cfg(feature = "engine")]
+pub mod segment;
+#[cfg(feature = "engine")]
+pub mod sink;
+
+#[cfg(feature = "engine")]
+mod adapters;
+
+#[cfg(feature = "serve")]
+pub mod http;
+
+#[cfg(feature = "demo")]
+pub mod demo;
+
+#[cfg(feature = "full")]
+#[doc(hidden)]
+pub mod cli;
+
+pub use ring::{Counter, Gauge, Histogram, Recorder};
+
+#[cfg(feature = "engine")]
+pub use engine::Engine;
+
 /// What the model checker and the fuzzers reach into. Not part of the API.
 #[cfg(any(loom, fuzzing))]
 #[doc(hidden)]
@@ -19,22 +52,6 @@ pub mod __internal {
         registry.admit(into);
     }
 }
-mod drain;
 
-#[cfg(feature = "engine")]
-pub mod aggregate;
-#[cfg(feature = "engine")]
-pub mod detect;
-#[cfg(feature = "engine")]
-pub mod engine;
-#[cfg(feature = "serve")]
-pub mod http;
-#[cfg(feature = "engine")]
-pub use engine::Engine;
-#[cfg(feature = "engine")]
-pub mod sink;
-
-#[cfg(feature = "demo")]
-pub mod demo;
 #[cfg(all(test, feature = "engine"))]
 mod tests;

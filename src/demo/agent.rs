@@ -35,11 +35,17 @@ impl Telemetry {
         let counter = |name: &str| engine.counter(name).label("agent_id", agent_id);
         Ok(Telemetry {
             observation_size: histogram("observation_size").help("Sensors that gave a reading.").register()?,
+            // Single slow calls are the scheduler's doing; three in a row are ours.
             inference_time: histogram("inference_time")
                 .unit(Unit::Seconds)
                 .help("Time of one belief update.")
+                .alarm_after(3)
                 .register()?,
-            planning_time: histogram("planning_time").unit(Unit::Seconds).help("Time of one decision.").register()?,
+            planning_time: histogram("planning_time")
+                .unit(Unit::Seconds)
+                .help("Time of one decision.")
+                .alarm_after(3)
+                .register()?,
             free_energy: gauge("free_energy")
                 .help("Free energy of the last 10 observations, mean, nats.")
                 .register()?,

@@ -56,8 +56,10 @@ const TAIL: f64 = 0.5;
 pub struct Options {
     /// How long to run, in seconds; `None` until stopped.
     pub seconds: Option<f64>,
-    /// How many agents, each on a thread of its own; called `a1`, `a2` and so on.
+    /// How many agents, each on a thread of its own.
     pub agents: usize,
+    /// What they are called: this and a number from 1.
+    pub name: String,
     /// Decides the worlds, the agents' choices and the faults.
     pub seed: u64,
     /// Steps that each agent takes in a second, above 0.
@@ -69,7 +71,7 @@ pub struct Options {
 impl Default for Options {
     /// Three agents at 100 steps a second, with faults, until stopped.
     fn default() -> Self {
-        Options { seconds: None, agents: 3, seed: 1, steps_per_second: 100.0, faults: true }
+        Options { seconds: None, agents: 3, name: "a".into(), seed: 1, steps_per_second: 100.0, faults: true }
     }
 }
 
@@ -144,7 +146,7 @@ impl std::error::Error for DemoError {
 /// See [`DemoError`]. Agents that were already started are stopped and joined first.
 pub fn run(engine: &Engine, options: &Options, stop: &dyn Fn() -> bool) -> Result<DemoReport, DemoError> {
     let period = check(options)?;
-    let ids: Vec<String> = (1..=options.agents).map(|number| format!("a{number}")).collect();
+    let ids: Vec<String> = (1..=options.agents).map(|number| format!("{}{number}", options.name)).collect();
     let switches: Vec<Switch> = ids.iter().map(|_| Switch::default()).collect();
     let mut ready = Vec::with_capacity(ids.len());
     for (number, id) in ids.iter().enumerate() {

@@ -76,7 +76,7 @@ impl History {
         }
         self.steps += 1;
         self.largest_m2 = self.largest_m2.max(self.m2);
-        if self.steps >= STEPS || !(self.m2 >= FALL * self.largest_m2) {
+        if self.steps >= STEPS || self.m2 < FALL * self.largest_m2 {
             let exact = arch::moments(&self.ring);
             self.mean = exact.mean;
             self.m2 = exact.m2;

@@ -10,6 +10,7 @@
 
 mod anomaly;
 mod arch;
+mod combined;
 mod config;
 mod gate;
 mod generic;
@@ -22,9 +23,12 @@ mod tail;
 mod vector;
 
 pub use anomaly::{Anomaly, Published, Severity, Verdict};
+pub use combined::combined_score;
 pub use config::{Detector, Detectors, Iqr, ZScore};
 pub use series::{Alarm, Observation, SeriesDetector};
 pub use stats::{count_outside, extremes, first_outside, mean, quartiles, standard_deviation, tukey_fences, z_scores};
+
+pub(crate) use tail::{surprise, unit_score};
 
 #[cfg(test)]
 mod tests;

@@ -88,6 +88,10 @@ pub struct SeriesDetector {
     news: Gate,
     /// What is news among the values that every detector puts outside its band.
     alarms: Gate,
+    /// How many values in a row must be outside before an alarm is raised.
+    alarm_after: u32,
+    /// How many values in a row have been outside.
+    outside: u32,
 }
 
 /// What one detector expects: a score of `at` on either edge, and one more for every `deviation` beyond it.
@@ -118,7 +122,17 @@ impl SeriesDetector {
     #[must_use]
     pub fn new(detectors: &Detectors) -> SeriesDetector {
         let (news, alarms) = (Gate::default(), Gate::default());
-        SeriesDetector { detectors: *detectors, history: History::default(), news, alarms }
+        SeriesDetector { detectors: *detectors, history: History::default(), news, alarms, alarm_after: 1, outside: 0 }
+    }
+
+    /// Raises an alarm only at the `values`-th value in a row that every detector puts outside its band; 1 unless set.
+    ///
+    /// Timings on a machine that is not real-time have lone outliers, since the scheduler takes the core away now and
+    /// then; what lasts is the news there.
+    #[must_use]
+    pub fn alarm_after(mut self, values: u32) -> SeriesDetector {
+        self.alarm_after = values.max(1);
+        self
     }
 
     /// Says how unusual `value` is after all those before it, then takes it in.
@@ -141,7 +155,8 @@ impl SeriesDetector {
             out.score = score;
             out.surprise = surprise(score);
             out.onset = self.news.admit(score, true);
-            if self.alarms.admit(score, outside) {
+            self.outside = if outside { self.outside.saturating_add(1) } else { 0 };
+            if self.alarms.admit(score, self.outside >= self.alarm_after) {
                 out.alarm = Some(alarm(score, value, &expectations));
             }
         }

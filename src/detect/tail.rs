@@ -22,7 +22,7 @@ pub(crate) fn surprise(score: f64) -> f64 {
         1.000_023_68,
         -1.265_512_23,
     ];
-    if !(score > 0.0) {
+    if score.is_nan() || score <= 0.0 {
         return 0.0;
     }
     let x = score.min(MAX_SCORE) * std::f64::consts::FRAC_1_SQRT_2;

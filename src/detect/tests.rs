@@ -4,6 +4,8 @@ use super::history::{History, LENGTH};
 use super::{Detectors, Iqr, Observation, SeriesDetector, Severity, ZScore};
 use proptest::prelude::*;
 
+const NONE: [usize; 0] = [];
+
 /// Values that look random in -1..1, from a fixed seed.
 fn noise(seed: u64) -> impl Iterator<Item = f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -24,7 +26,7 @@ fn alarms(detectors: &Detectors, values: impl IntoIterator<Item = f64>) -> Vec<u
 #[test]
 fn a_spike_is_one_alarm_and_noise_is_none() {
     let mut values: Vec<f64> = noise(1).take(5_000).map(|x| 100.0 + x).collect();
-    assert_eq!(alarms(&Detectors::default(), values.iter().copied()), [0_usize; 0]);
+    assert_eq!(alarms(&Detectors::default(), values.iter().copied()), NONE);
     values[3_000..3_010].fill(150.0);
     assert_eq!(alarms(&Detectors::default(), values), [3_000]);
 }
@@ -39,7 +41,7 @@ fn a_level_shift_is_one_alarm_however_long_it_lasts() {
 fn a_flat_stretch_does_not_make_everything_unusual() {
     // Almost constant at 1,000, then a change of half a percent.
     let values = (0..2_000).map(|at| if at < 1_500 { 1_000.0 } else { 1_005.0 });
-    assert_eq!(alarms(&Detectors::default(), values), [0_usize; 0]);
+    assert_eq!(alarms(&Detectors::default(), values), NONE);
     let values = (0..2_000).map(|at| if at < 1_500 { 1_000.0 } else { 1_020.0 });
     assert_eq!(alarms(&Detectors::default(), values), [1_500]);
 }
@@ -81,10 +83,10 @@ fn one_detector_speaks_for_itself() {
         noise(4).enumerate().map(|(at, x)| if at % 5 == 0 { 10.0 + x } else { 0.0 }).take(2_000).collect();
     let z_score = Detectors::none().with(ZScore::new(4.0));
     let iqr = Detectors::none().with(Iqr::new(3.0));
-    assert_eq!(alarms(&z_score, values.iter().copied()), [0_usize; 0]);
+    assert_eq!(alarms(&z_score, values.iter().copied()), NONE);
     assert!(!alarms(&iqr, values.iter().copied()).is_empty());
-    assert_eq!(alarms(&Detectors::default(), values.iter().copied()), [0_usize; 0]);
-    assert_eq!(alarms(&Detectors::none(), [0.0, 1.0].repeat(1_000)), [0_usize; 0]);
+    assert_eq!(alarms(&Detectors::default(), values.iter().copied()), NONE);
+    assert_eq!(alarms(&Detectors::none(), [0.0, 1.0].repeat(1_000)), NONE);
     assert_eq!(alarms(&z_score, values.into_iter().chain([40.0])), [2_000]);
 }
 
@@ -203,4 +205,19 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_lone_outlier_is_no_alarm_where_three_in_a_row_are_asked_for() {
+    let mut detector = SeriesDetector::new(&Detectors::default()).alarm_after(3);
+    let quiet = |detector: &mut SeriesDetector, values: u32| {
+        (0..values).for_each(|step| assert!(detector.observe(10.0 + f64::from(step % 7)).alarm.is_none()));
+    };
+    quiet(&mut detector, 500);
+    for lone in [1, 2, 1, 2] {
+        (0..lone).for_each(|_| assert!(detector.observe(500.0).alarm.is_none()));
+        quiet(&mut detector, 3);
+    }
+    let raised: Vec<bool> = (0..6).map(|_| detector.observe(500.0).alarm.is_some()).collect();
+    assert_eq!(raised, [false, false, true, false, false, false]);
 }

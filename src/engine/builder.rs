@@ -14,7 +14,8 @@ use crate::sink::{FanOut, Sink};
 use crate::sync::{Arc, AtomicBool, Mutex};
 
 /// Starts a service once the engine's view exists.
-pub(crate) type StartService = Box<dyn FnOnce(View) -> Result<Box<dyn Service>, StartError> + Send>;
+/// Given the prefix of exposed names, since that may be set after the service is asked for.
+pub(crate) type StartService = Box<dyn FnOnce(View, &str) -> Result<Box<dyn Service>, StartError> + Send>;
 
 /// What an engine is made of. See [`Engine::builder`].
 #[must_use = "nothing runs until `start` is called"]
@@ -24,8 +25,8 @@ pub struct EngineBuilder {
     detectors: Option<Detectors>,
     recent: usize,
     sinks: Vec<Box<dyn Sink>>,
-    pub(crate) prefix: String,
-    pub(crate) services: Vec<StartService>,
+    prefix: String,
+    services: Vec<StartService>,
 }
 
 impl Default for EngineBuilder {
@@ -117,6 +118,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Something that runs beside the engine.
+    #[cfg_attr(not(feature = "serve"), expect(dead_code, reason = "the HTTP endpoint is the only one"))]
+    pub(crate) fn service(mut self, start: StartService) -> Self {
+        self.services.push(start);
+        self
+    }
+
     /// Starts the engine's threads.
     ///
     /// # Errors
@@ -130,7 +138,7 @@ impl EngineBuilder {
         let sinks = self.sinks;
         let mut services = Vec::new();
         for start in self.services {
-            services.push(start(view.clone())?);
+            services.push(start(view.clone(), &self.prefix)?);
         }
 
         let registry = Registry::new(self.registry);

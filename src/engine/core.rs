@@ -224,7 +224,8 @@ impl Books {
             return;
         }
         self.recent.push(series, time_ns, value);
-        if let Some(alarm) = self.detection.of_sample(series, value) {
+        let Some(info) = self.aggregator.info(series) else { return };
+        if let Some(alarm) = self.detection.of_sample(info, value) {
             self.raise(series, time_ns, value, alarm);
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::aggregate::SeriesWindow;
 use crate::detect::{Alarm, Detectors, SeriesDetector};
-use crate::record::{Kind, SeriesId};
+use crate::record::{Kind, SeriesId, SeriesInfo};
 
 /// Up to this many samples a second, every sample of a series is looked at.
 const SAMPLES_PER_SECOND: f64 = 1_000.0;
@@ -48,14 +48,15 @@ impl Detection {
     }
 
     /// Looks at a sample of a gauge or histogram.
-    pub(super) fn of_sample(&mut self, series: SeriesId, value: f64) -> Option<Alarm> {
+    pub(super) fn of_sample(&mut self, info: &SeriesInfo, value: f64) -> Option<Alarm> {
+        let series = info.id;
         let limit = self.samples_per_window;
         let watched = self.watched(series);
         watched.in_window = watched.in_window.saturating_add(1);
         if watched.by_window || watched.in_window > limit {
             return None;
         }
-        self.observe(series, value)
+        self.observe(info, value)
     }
 
     /// Looks at what a closed window says of counters and fast series.
@@ -76,7 +77,7 @@ impl Detection {
                 }
                 row.delta.mean()
             };
-            if let Some(alarm) = self.observe(series, value) {
+            if let Some(alarm) = self.observe(&row.info, value) {
                 alarms.push((series, value, alarm));
             }
         }
@@ -96,7 +97,8 @@ impl Detection {
         watched.in_window = 0;
     }
 
-    fn observe(&mut self, series: SeriesId, value: f64) -> Option<Alarm> {
+    fn observe(&mut self, info: &SeriesInfo, value: f64) -> Option<Alarm> {
+        let series = info.id;
         if self.detectors.is_empty() {
             return None;
         }
@@ -105,8 +107,9 @@ impl Detection {
         if watched.len() <= series.index() {
             watched.resize_with(series.index() + 1, Watched::default);
         }
-        let detector = watched[series.index()].detector.get_or_insert_with(|| Box::new(SeriesDetector::new(detectors)));
-        detector.observe(value).alarm
+        let watched = &mut watched[series.index()];
+        let new = || Box::new(SeriesDetector::new(detectors).alarm_after(info.alarm_after));
+        watched.detector.get_or_insert_with(new).observe(value).alarm
     }
 
     fn watched(&mut self, series: SeriesId) -> &mut Watched {

@@ -14,7 +14,7 @@ use crate::sync::Arc;
 /// Windows that the view keeps at most, and so the most that can be asked for.
 const MAX_WINDOWS: u64 = 300;
 /// Rows in one answer to the page. Past it, older windows are left out (never the latest one).
-const LIVE_ROWS: usize = 20_000;
+const LIVE_ROWS: usize = 50_000;
 /// Windows that the page can use: the length of a sparkline.
 const LIVE_WINDOWS: usize = 60;
 /// Anomalies in one answer to the page: the latest ones.

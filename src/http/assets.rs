@@ -29,6 +29,7 @@ assets! {
     "/" => HTML "index.html",
     "/assets/page.css" => CSS "page.css",
     "/assets/main.js" => JS "main.js",
+    "/assets/dom.js" => JS "dom.js",
     "/assets/data.js" => JS "data.js",
     "/assets/format.js" => JS "format.js",
     "/assets/table.js" => JS "table.js",

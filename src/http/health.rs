@@ -24,7 +24,7 @@ pub(super) enum Status {
 pub(super) struct Problem {
     pub(super) part: String,
     pub(super) status: Status,
-    pub(super) problem: String,
+    pub(super) message: String,
 }
 
 /// The document at `/health`.
@@ -47,7 +47,7 @@ pub(super) struct Health {
 /// with very many series). The last is not taken over the whole run, for then one early loss would hide later ones.
 pub(super) fn judge(view: &View, started_ns: i64, now_ns: i64) -> Health {
     let mut problems = Vec::new();
-    let mut add = |part: &str, status, problem: String| problems.push(Problem { part: part.into(), status, problem });
+    let mut add = |part: &str, status, message: String| problems.push(Problem { part: part.into(), status, message });
     let windows = view.windows();
     let latest = windows.last();
     if view.is_closed() {

@@ -9,6 +9,7 @@ mod assets;
 mod guard;
 mod health;
 mod routes;
+mod serve;
 mod server;
 #[cfg(test)]
 mod tests;

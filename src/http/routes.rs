@@ -14,7 +14,7 @@ use super::{Options, api, assets};
 use crate::engine::View;
 use crate::sink::json;
 use crate::sink::prometheus::{self, Exposition, Format};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Mutex, lock};
 
 /// Everything there is, for the answer to a request for anything else.
 pub(super) const ROUTES: [&str; 12] = [
@@ -219,7 +219,7 @@ pub(super) fn numbers<const N: usize>(
     query: &str,
     allowed: &'static [&'static str; N],
 ) -> Result<[Option<u64>; N], Problem> {
-    let bad = |message: String| Problem { status: StatusCode::BAD_REQUEST, error: "bad_query", message, allowed };
+    let bad = |message| bad_query(message, allowed);
     let mut values = [None; N];
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -235,7 +235,7 @@ pub(super) fn numbers<const N: usize>(
     Ok(values)
 }
 
-/// Shares an answer about the view's windows between the modules of the endpoint.
+/// The answer to a query that makes no sense.
 pub(super) fn bad_query(message: String, allowed: &'static [&'static str]) -> Problem {
     Problem { status: StatusCode::BAD_REQUEST, error: "bad_query", message, allowed }
 }

@@ -146,16 +146,14 @@ fn admit(stream: TcpStream, site: &Arc<Site>, limits: Limits, connections: &Conn
     connections.retain(|connection| !connection.task.is_finished());
     if connections.len() >= limits.connections.max(1) {
         let idle = connections.iter().position(|connection| !connection.asked.load(Ordering::Relaxed));
-        match idle.and_then(|at| connections.remove(at)) {
-            Some(idle) => idle.task.abort(),
-            None => {
-                // As much as the socket takes at once, which is all of it unless the peer is broken.
-                let _ = stream.try_write(
-                    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-                );
-                return;
-            }
-        }
+        let Some(idle) = idle.and_then(|at| connections.remove(at)) else {
+            // As much as the socket takes at once, which is all of it unless the peer is broken.
+            let _ = stream.try_write(
+                b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            );
+            return;
+        };
+        idle.task.abort();
     }
     let asked = Arc::new(AtomicBool::new(false));
     let task = tokio::spawn(converse(stream, Arc::clone(site), limits, Arc::clone(&asked))).abort_handle();

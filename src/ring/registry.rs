@@ -203,7 +203,7 @@ pub struct MetricBuilder<'a, H> {
 
 impl<'a, H: Handle> MetricBuilder<'a, H> {
     fn new(registry: &'a Registry, name: &str, kind: Kind) -> Self {
-        let spec = SeriesSpec { name: name.into(), kind, unit: Unit::None, labels: Vec::new(), help: String::new() };
+        let spec = SeriesSpec::new(name, kind);
         MetricBuilder { registry, spec, handle: std::marker::PhantomData }
     }
 
@@ -222,6 +222,15 @@ impl<'a, H: Handle> MetricBuilder<'a, H> {
     /// One line of help for whoever reads the exposition.
     pub fn help(mut self, help: &str) -> Self {
         self.spec.help = help.into();
+        self
+    }
+
+    /// How many unusual values in a row make an anomaly; 1 unless set.
+    ///
+    /// Timings on a machine that is not real-time have lone outliers, since the scheduler takes the core away now and
+    /// then. With 3, only what stays unusual is reported, two samples later.
+    pub fn alarm_after(mut self, values: u32) -> Self {
+        self.spec.alarm_after = values;
         self
     }
 

@@ -226,7 +226,9 @@ mod tests {
             Ok(())
         };
         let fan_out = FanOut::start(vec![Box::new(Probe { name: "probe", publish, closed })]);
-        windows(10).iter().for_each(|window| fan_out.offer(window));
+        for window in windows(10) {
+            fan_out.offer(&window);
+        }
         let stats = fan_out.close(soon());
         let name = Some("afferent-sink-probe".to_owned());
         assert_eq!(got.iter().collect::<Vec<_>>(), (1..=10).map(|window| (window, name.clone())).collect::<Vec<_>>());
@@ -277,7 +279,9 @@ mod tests {
         };
         let (closed, was_closed) = channel();
         let fan_out = FanOut::start(vec![Box::new(Probe { name: "probe", publish, closed })]);
-        windows(3).iter().for_each(|window| fan_out.offer(window));
+        for window in windows(3) {
+            fan_out.offer(&window);
+        }
         let stats = fan_out.close(soon());
         assert_eq!((stats[0].published, stats[0].failed), (1, 2));
         assert_eq!(stats[0].last_error.as_deref(), Some("the sink panicked: sink bug 2"));

@@ -23,7 +23,7 @@ impl Source {
     pub(crate) fn add(&mut self, name: &str, kind: Kind, unit: Unit, labels: &[(&str, &str)], help: &str) -> SeriesId {
         let id = SeriesId(u32::try_from(self.aggregator.len()).unwrap());
         let labels = labels.iter().map(|&(key, value)| (key.into(), value.into())).collect();
-        let info = SeriesInfo { id, name: name.into(), kind, unit, labels, help: help.into() };
+        let info = SeriesInfo { id, name: name.into(), kind, unit, labels, help: help.into(), alarm_after: 1 };
         self.aggregator.add_series([Arc::new(info)]);
         id
     }

@@ -36,8 +36,8 @@ const OWN: [&str; 13] = [
     "afferent_samples_aggregated",
     "afferent_samples_dropped",
     "afferent_samples_in_flight",
-    "afferent_counter_increments",
-    "afferent_histogram_clamped",
+    "afferent_increments",
+    "afferent_values_clamped",
     "afferent_ledger_closes",
     "afferent_sink_published",
     "afferent_sink_failed",
@@ -85,9 +85,9 @@ fn ledger(out: &mut String, snapshot: &Snapshot, format: Format) {
     let help = "Samples that lay in rings when the account was taken.";
     one("afferent_samples_in_flight", gauge, Unit::None, help, &ledger.in_flight);
     let help = "Sum of all counter increments that entered a window.";
-    one("afferent_counter_increments", counter, Unit::None, help, &ledger.gathered);
+    one("afferent_increments", counter, Unit::None, help, &ledger.gathered);
     let help = "Values outside their histogram's range, counted in its outermost bucket.";
-    one("afferent_histogram_clamped", counter, Unit::None, help, &ledger.clamped);
+    one("afferent_values_clamped", counter, Unit::None, help, &ledger.clamped);
     let help = "1 while recorded = aggregated + dropped + in flight, and increments = gathered.";
     one("afferent_ledger_closes", gauge, Unit::None, help, &u8::from(ledger.closes()));
 

@@ -1,0 +1,592 @@
+//! The store: takes windows, keeps the current file, rolls it over, removes old ones, and outlives a full or failing
+//! disk.
+//!
+//! It runs on a thread of its own; a call may block as long as the disk does. After an error the windows of that
+//! commit are lost and counted, and the store goes on by itself when the disk does.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::encode::Batch;
+use super::recover::{self, RecoveredStream};
+use super::rows::RecoveryRow;
+use super::storage::{DirLock, Disk, FsDisk, boot_id, create_dir, is_full, random};
+use super::writer::{Birth, CommitError, SegmentWriter};
+use super::{Moment, State};
+use crate::detect::Published;
+use crate::record::SeriesInfo;
+use crate::sync::Arc;
+
+/// Time between attempts while the disk is full or failing.
+const RETRY_NS: i64 = 500_000_000;
+/// RECOVERY rows that wait for a file at most.
+const RECOVERY_ROWS: usize = 256;
+
+/// How the store behaves. [`StoreConfig::new`] gives the defaults.
+#[derive(Clone)]
+pub(crate) struct StoreConfig {
+    /// Roll over at this size; also what is reserved for a file. 16 MiB.
+    pub(crate) segment_bytes: u64,
+    /// Roll over at this age. 1 h.
+    pub(crate) segment_age: Duration,
+    /// Make what is committed durable this often; `None` leaves it to the kernel and to the end. 5 s.
+    pub(crate) sync_interval: Option<Duration>,
+    /// Remove the oldest files beyond this size in all. 512 MiB.
+    pub(crate) retain_bytes: u64,
+    /// Remove files older than this. 7 d.
+    pub(crate) retain_age: Duration,
+    /// Stop storing while less than this, or 2 % of the disk, is free; 0 turns both off. 64 MiB.
+    pub(crate) min_free_bytes: u64,
+    /// Commit by itself once this much waits. 128 KiB.
+    pub(crate) batch_bytes: usize,
+    /// Wall and monotonic clock.
+    pub(crate) clock: Arc<dyn Fn() -> Moment + Send + Sync>,
+}
+
+impl StoreConfig {
+    pub(crate) fn new(clock: Arc<dyn Fn() -> Moment + Send + Sync>) -> StoreConfig {
+        StoreConfig {
+            segment_bytes: 16 << 20,
+            segment_age: Duration::from_secs(3_600),
+            sync_interval: Some(Duration::from_secs(5)),
+            retain_bytes: 512 << 20,
+            retain_age: Duration::from_secs(7 * 86_400),
+            min_free_bytes: 64 << 20,
+            batch_bytes: 128 << 10,
+            clock,
+        }
+    }
+}
+
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("StoreConfig")
+            .field("segment_bytes", &self.segment_bytes)
+            .field("sync_interval", &self.sync_interval)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why something was not stored.
+#[derive(Debug)]
+#[non_exhaustive]
+pub(crate) enum StoreError {
+    /// Another engine writes to this directory.
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The directory cannot be used.
+    Open {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no room. Storing resumes by itself.
+    Full {
+        /// The directory.
+        dir: PathBuf,
+        /// What there is too little of.
+        detail: String,
+    },
+    /// A file could not be created, written or synced. Storing goes on in a new file.
+    Write {
+        /// The directory.
+        dir: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Still waiting after an earlier error of this text.
+    Waiting {
+        /// The earlier error.
+        cause: String,
+    },
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Locked { dir } => write!(
+                out,
+                "another engine writes segments to {}: give each engine a directory of its own, or stop the other one",
+                dir.display()
+            ),
+            StoreError::Open { dir, source } => write!(
+                out,
+                "cannot use {} for segments: {source}; check that it is a directory this process may write to",
+                dir.display()
+            ),
+            StoreError::Full { dir, detail } => write!(
+                out,
+                "no room for segments in {}: {detail}; storing resumes by itself once there is",
+                dir.display()
+            ),
+            StoreError::Write { dir, action, source } => {
+                write!(out, "could not {action} in {}: {source}; storing goes on in a new file", dir.display())
+            }
+            StoreError::Waiting { cause } => out.write_str(cause),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StoreError::Open { source, .. } | StoreError::Write { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// What became of an appended window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    /// Rows of series that were taken.
+    pub(crate) rows: usize,
+    /// Whether everything appended so far is committed.
+    pub(crate) committed: bool,
+}
+
+/// What the store did since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct StoreCounters {
+    /// Windows committed.
+    pub(crate) windows: u64,
+    /// Rows of series committed.
+    pub(crate) rows: u64,
+    /// Bytes committed.
+    pub(crate) bytes: u64,
+    /// Commits.
+    pub(crate) commits: u64,
+    /// Windows lost to a full or failing disk.
+    pub(crate) windows_lost: u64,
+    /// Rows of series lost to a full or failing disk.
+    pub(crate) rows_lost: u64,
+    /// Successful syncs.
+    pub(crate) syncs: u64,
+    /// Failed syncs: each cost the file its durability and ended it.
+    pub(crate) sync_failures: u64,
+    /// Failed attempts to create or write a file.
+    pub(crate) write_failures: u64,
+    /// Files created.
+    pub(crate) files: u64,
+    /// Files removed by retention.
+    pub(crate) files_removed: u64,
+}
+
+/// What a closed store leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) counters: StoreCounters,
+    /// The files written, in order, as far as retention left them.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Writes the stream `metrics` of one directory.
+pub(crate) struct Store {
+    config: StoreConfig,
+    dir: PathBuf,
+    disk: Box<dyn Disk>,
+    _lock: Option<DirLock>,
+    run_id: [u8; 16],
+    boot_id: [u8; 16],
+    next_seq: u64,
+    prev_file_id: [u8; 16],
+    writer: Option<SegmentWriter>,
+    last_sync_ns: i64,
+    batch: Batch,
+    /// Every series seen, by number.
+    infos: Vec<Option<Arc<SeriesInfo>>>,
+    /// Whether the current file knows a series.
+    named: Vec<bool>,
+    recovery: VecDeque<RecoveryRow>,
+    recovered: Vec<RecoveryRow>,
+    retry_at_ns: Option<i64>,
+    problem: Option<String>,
+    counters: StoreCounters,
+    files: Vec<String>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Store").field("dir", &self.dir).field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in `dir`, which is created where it does not exist, and looks at what an earlier process left.
+    ///
+    /// What is found never keeps the store from opening; see [`Store::recovered`].
+    ///
+    /// # Errors
+    /// If another engine holds the directory, or it cannot be used at all.
+    pub(crate) fn open(dir: &Path, config: StoreConfig) -> Result<Store, StoreError> {
+        let open = |source: io::Error| StoreError::Open { dir: dir.to_owned(), source };
+        create_dir(dir).map_err(open)?;
+        let lock = DirLock::take(dir).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StoreError::Locked { dir: dir.to_owned() },
+            _ => open(error),
+        })?;
+        let stream = dir.join("metrics");
+        let disk = FsDisk::open(&stream).map_err(open)?;
+        Store::on(Box::new(disk), &stream, Some(lock), config).map_err(open)
+    }
+
+    /// The store on any disk. Fails only where the system gives no random bytes.
+    pub(super) fn on(
+        disk: Box<dyn Disk>,
+        dir: &Path,
+        lock: Option<DirLock>,
+        mut config: StoreConfig,
+    ) -> io::Result<Store> {
+        // At least two files must fit the budget, or retention could not leave a finished one.
+        config.segment_bytes = config.segment_bytes.clamp(64 << 10, (config.retain_bytes / 2).max(64 << 10));
+        let run_id = random()?;
+        let now = (config.clock)();
+        let RecoveredStream { rows, next_seq } = recover::recover(&*disk, now);
+        Ok(Store {
+            config,
+            dir: dir.to_owned(),
+            disk,
+            _lock: lock,
+            run_id,
+            boot_id: boot_id(),
+            next_seq,
+            prev_file_id: [0; 16],
+            writer: None,
+            last_sync_ns: now.mono_ns,
+            batch: Batch::default(),
+            infos: Vec::new(),
+            named: Vec::new(),
+            recovery: rows.iter().take(RECOVERY_ROWS).cloned().collect(),
+            recovered: rows,
+            retry_at_ns: None,
+            problem: None,
+            counters: StoreCounters::default(),
+            files: Vec::new(),
+        })
+    }
+
+    /// Takes a window. It is committed with the next [`Store::commit`], or at once when enough has gathered.
+    ///
+    /// # Errors
+    /// If a commit was due and failed: the windows it held are lost and counted.
+    pub(crate) fn append(&mut self, published: &Published) -> Result<Appended, StoreError> {
+        let snapshot = &published.snapshot;
+        let mut rows = 0;
+        for row in snapshot.series.iter().filter(|row| row.delta.count > 0) {
+            self.remember(&row.info);
+            self.batch.push_row(snapshot.start_ns, snapshot.end_ns, row);
+            rows += 1;
+        }
+        for anomaly in published.anomalies.iter() {
+            self.remember(&anomaly.series);
+        }
+        self.batch.push_window(published);
+        if self.batch.bytes() < self.config.batch_bytes {
+            return Ok(Appended { rows, committed: false });
+        }
+        self.commit()?;
+        Ok(Appended { rows, committed: true })
+    }
+
+    fn remember(&mut self, info: &Arc<SeriesInfo>) {
+        let at = info.id.index();
+        if self.infos.len() <= at {
+            self.infos.resize(at + 1, None);
+        }
+        let slot = &mut self.infos[at];
+        if slot.is_none() {
+            *slot = Some(Arc::clone(info));
+        }
+    }
+
+    /// Commits what was appended, and does what is due: sync, roll-over, retention.
+    ///
+    /// # Errors
+    /// If the commit failed: the windows it held are lost and counted, and the next commit tries anew.
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        if self.batch.is_empty() && self.recovery.is_empty() {
+            return Ok(());
+        }
+        let now = (self.config.clock)();
+        let (windows, rows) = (self.batch.windows(), self.batch.rows());
+        for row in self.recovery.drain(..) {
+            self.batch.push_recovery(row);
+        }
+        let result = self.try_commit(now);
+        match &result {
+            Ok(bytes) => {
+                self.counters.windows += windows;
+                self.counters.rows += rows;
+                self.counters.bytes += bytes;
+                self.counters.commits += 1;
+                self.retry_at_ns = None;
+                self.problem = None;
+            }
+            Err(error) => {
+                self.counters.windows_lost += windows;
+                self.counters.rows_lost += rows;
+                let earlier = std::mem::take(&mut self.recovery);
+                self.recovery.extend(self.batch.take_recovery());
+                self.recovery.extend(earlier);
+                if !matches!(error, StoreError::Waiting { .. }) {
+                    self.counters.write_failures += 1;
+                    self.retry_at_ns = Some(now.mono_ns.saturating_add(RETRY_NS));
+                    self.problem = Some(error.to_string());
+                }
+            }
+        }
+        self.batch.clear();
+        result?;
+        self.sync_if_due(now);
+        Ok(())
+    }
+
+    fn try_commit(&mut self, now: Moment) -> Result<u64, StoreError> {
+        if self.retry_at_ns.is_some_and(|at| now.mono_ns < at) {
+            return Err(StoreError::Waiting { cause: self.problem.clone().unwrap_or_default() });
+        }
+        self.roll_if_due(now);
+        if self.writer.is_none() {
+            self.create(now)?;
+        }
+        let dict = self.unnamed();
+        let fresh: Vec<usize> = dict.iter().map(|info| info.id.index()).collect();
+        self.batch.set_dict(dict);
+        let Some(writer) = self.writer.as_mut() else {
+            return Err(StoreError::Waiting { cause: "no segment file is open".into() });
+        };
+        match writer.commit(&self.batch, now) {
+            Ok(bytes) => {
+                for at in fresh {
+                    if let Some(named) = self.named.get_mut(at) {
+                        *named = true;
+                    }
+                }
+                Ok(bytes)
+            }
+            Err(CommitError::Limit) => {
+                self.finish_file(now);
+                Err(self.full("the process' file size limit (RLIMIT_FSIZE) leaves no room for a commit"))
+            }
+            // Nothing of the commit counts, and the file is as valid as before: keep it for when there is room.
+            Err(CommitError::Io(error)) if is_full(&error) => Err(self.full(&error.to_string())),
+            Err(CommitError::Io(source) | CommitError::Slot(source)) => {
+                self.give_up(now, &format!("a write failed: {source}"));
+                Err(StoreError::Write { dir: self.dir.clone(), action: "write a segment", source })
+            }
+        }
+    }
+
+    fn full(&self, detail: &str) -> StoreError {
+        StoreError::Full { dir: self.dir.clone(), detail: detail.to_owned() }
+    }
+
+    /// The batch's series that the current file does not know yet, by number.
+    fn unnamed(&mut self) -> Vec<Arc<SeriesInfo>> {
+        self.named.resize(self.infos.len(), false);
+        let mut seen = std::collections::BTreeSet::new();
+        for series in self.batch.series() {
+            if self.named.get(series as usize) == Some(&false) {
+                seen.insert(series);
+            }
+        }
+        seen.into_iter().filter_map(|series| self.infos.get(series as usize)?.clone()).collect()
+    }
+
+    /// Ends the current file if it is full, old, or no longer there.
+    fn roll_if_due(&mut self, now: Moment) {
+        let Some(writer) = &self.writer else { return };
+        let age = now.mono_ns.saturating_sub(writer.created.mono_ns);
+        let old = age >= nanos(self.config.segment_age);
+        let full = writer.slot.blocks > 0 && writer.len() + self.batch.bytes() as u64 > self.config.segment_bytes;
+        if old || full {
+            self.finish_file(now);
+        }
+    }
+
+    /// Closes the current file in order; the next commit creates another.
+    fn finish_file(&mut self, now: Moment) {
+        let Some(mut writer) = self.writer.take() else { return };
+        let name = writer.name.clone();
+        self.prev_file_id = writer.file_id;
+        self.repeat_dict(&mut writer, now);
+        if let Err(error) = writer.close(now) {
+            self.counters.sync_failures += 1;
+            self.note_given_up(now, &name, &format!("its last sync failed: {error}"));
+        } else {
+            self.counters.syncs += 1;
+        }
+    }
+
+    /// Describes all series of the file once more at its end, so that one damaged DICT block costs no row its name.
+    fn repeat_dict(&self, writer: &mut SegmentWriter, now: Moment) {
+        let known = self.infos.iter().zip(&self.named).filter(|&(_, &named)| named);
+        let mut batch = Batch::default();
+        batch.set_dict(known.filter_map(|(info, _)| info.clone()).collect());
+        // Without room for it the file is complete all the same.
+        let _ = writer.commit(&batch, now);
+    }
+
+    fn give_up(&mut self, now: Moment, reason: &str) {
+        let Some(writer) = self.writer.take() else { return };
+        let name = writer.name.clone();
+        self.prev_file_id = writer.file_id;
+        writer.give_up(now);
+        self.note_given_up(now, &name, reason);
+    }
+
+    fn note_given_up(&mut self, now: Moment, name: &str, reason: &str) {
+        self.problem = Some(format!("segment {name} in {} was given up: {reason}", self.dir.display()));
+        if self.recovery.len() >= RECOVERY_ROWS {
+            self.recovery.pop_front();
+        }
+        self.recovery.push_back(RecoveryRow {
+            ts_ns: now.real_ns,
+            file: name.to_owned(),
+            state: State::Tainted.code(),
+            action: recover::GIVEN_UP,
+            blocks: 0,
+            damages: 0,
+            committed: 0,
+            last_real_ns: now.real_ns,
+            recorded: 0,
+            in_flight: 0,
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn create(&mut self, now: Moment) -> Result<(), StoreError> {
+        let failed = |dir: &Path, error: io::Error| {
+            if is_full(&error) {
+                StoreError::Full { dir: dir.to_owned(), detail: error.to_string() }
+            } else {
+                StoreError::Write { dir: dir.to_owned(), action: "create a segment", source: error }
+            }
+        };
+        self.retain(now);
+        if self.config.min_free_bytes > 0 {
+            // Where the file system cannot say, creating the file will.
+            let (free, total) = self.disk.space().unwrap_or((u64::MAX, 0));
+            let least = self.config.min_free_bytes.max(total / 50);
+            if free < least {
+                return Err(self.full(&format!(
+                    "{} are free and {} must stay free",
+                    super::text::bytes(free),
+                    super::text::bytes(least)
+                )));
+            }
+        }
+        let file_id = random().map_err(|error| failed(&self.dir, error))?;
+        let birth = Birth {
+            file_id,
+            boot_id: self.boot_id,
+            run_id: self.run_id,
+            prev_file_id: self.prev_file_id,
+            seq: self.next_seq,
+            seg_len: self.config.segment_bytes,
+            created: now,
+        };
+        let writer = SegmentWriter::create(&*self.disk, &birth).map_err(|error| failed(&self.dir, error))?;
+        self.next_seq += 1;
+        self.counters.files += 1;
+        self.files.push(writer.name.clone());
+        self.writer = Some(writer);
+        self.named.clear();
+        self.last_sync_ns = now.mono_ns;
+        Ok(())
+    }
+
+    /// Removes what is too old, and the oldest of what is too much, so that one more file fits.
+    fn retain(&mut self, now: Moment) {
+        let Ok(mut listed) = self.disk.list() else { return };
+        listed.retain(|file| file.regular && file.name.ends_with(".seg"));
+        let mut kept: Vec<(String, u64)> = Vec::new();
+        // Quarantined files are the first to go.
+        for file in self.disk.list_quarantine().unwrap_or_default() {
+            kept.push((format!("quarantine/{}", file.name), file.bytes));
+        }
+        kept.extend(listed.into_iter().map(|file| (file.name, file.bytes)));
+        let mut total: u64 = kept.iter().map(|(_, bytes)| bytes).sum();
+        let oldest_ms = now.real_ns / 1_000_000 - nanos(self.config.retain_age) / 1_000_000;
+        let current = self.writer.as_ref().map(|writer| writer.name.as_str());
+        for (name, bytes) in kept {
+            let too_old = recover::created_ms(&name).is_some_and(|ms| ms < oldest_ms);
+            let too_much = total.saturating_add(self.config.segment_bytes) > self.config.retain_bytes;
+            if Some(name.as_str()) != current && (too_old || too_much) && self.disk.remove(&name).is_ok() {
+                total -= bytes;
+                self.counters.files_removed += 1;
+                self.files.retain(|file| *file != name);
+            }
+        }
+    }
+
+    fn sync_if_due(&mut self, now: Moment) {
+        let Some(interval) = self.config.sync_interval else { return };
+        if now.mono_ns.saturating_sub(self.last_sync_ns) < nanos(interval) {
+            return;
+        }
+        self.last_sync_ns = now.mono_ns;
+        let Some(writer) = self.writer.as_mut() else { return };
+        // A file that was unlinked under us takes writes and keeps none of them.
+        if matches!(self.disk.open(&writer.name), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            self.give_up(now, "it was removed while it was being written");
+            return;
+        }
+        if !writer.is_dirty() {
+            return;
+        }
+        match writer.sync() {
+            Ok(()) => self.counters.syncs += 1,
+            Err(error) => {
+                self.counters.sync_failures += 1;
+                self.give_up(now, &format!("a sync failed, so what it held may not be on the disk: {error}"));
+            }
+        }
+    }
+
+    /// What is wrong at the moment; `None` while the store works.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// What the store did so far.
+    pub(crate) fn counters(&self) -> StoreCounters {
+        self.counters
+    }
+
+    /// What an earlier process left that was not closed, as found at the start.
+    pub(crate) fn recovered(&self) -> &[RecoveryRow] {
+        &self.recovered
+    }
+
+    /// Commits what waits and closes the file in order.
+    ///
+    /// # Errors
+    /// If the last commit or the last sync failed; everything before it is in the files.
+    pub(crate) fn close(mut self) -> Result<Summary, StoreError> {
+        let committed = self.commit();
+        let now = (self.config.clock)();
+        if let Some(mut writer) = self.writer.take() {
+            self.repeat_dict(&mut writer, now);
+            if let Err(source) = writer.close(now) {
+                return Err(StoreError::Write { dir: self.dir, action: "close the last segment", source });
+            }
+            self.counters.syncs += 1;
+        }
+        committed?;
+        let files = self.files.iter().map(|name| self.dir.join(name)).collect();
+        Ok(Summary { counters: self.counters, files })
+    }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
