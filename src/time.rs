@@ -105,6 +105,11 @@ pub(crate) fn unix_ns() -> i64 {
     i64::try_from(os_ns(libc::CLOCK_REALTIME)).unwrap_or(i64::MAX)
 }
 
+/// Nanoseconds on the monotonic clock.
+pub(crate) fn mono_ns() -> i64 {
+    i64::try_from(os_ns(libc::CLOCK_MONOTONIC)).unwrap_or(i64::MAX)
+}
+
 fn os_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a valid place for the call to write to. The two clocks asked for exist on every Linux, so the

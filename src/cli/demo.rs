@@ -68,7 +68,10 @@ struct Report<'a> {
 /// Runs the agents until the time is over or a signal comes.
 pub(crate) fn run(args: &DemoArgs, json: bool, out: &mut dyn Write, progress: &Progress) -> Result<u8, String> {
     let stop = Stop::on_signals()?;
-    let builder = Engine::builder().prefix(&args.prefix).serve(args.listen);
+    let mut builder = Engine::builder().prefix(&args.prefix).serve(args.listen);
+    if let Some(directory) = &args.data {
+        builder = builder.segments(directory);
+    }
     let engine = builder.start().map_err(|error| error.to_string())?;
     if let Some(addr) = engine.local_addr() {
         progress.say(&format!("live page: http://{addr}/   (Prometheus: http://{addr}/metrics)"));

@@ -17,6 +17,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::progress::Progress;
+use crate::detect::Published;
+use crate::sink::{Segments, Sink};
 
 /// In-process telemetry: record for nanoseconds, lose nothing unseen, notice what is unusual, keep the history.
 #[derive(Parser, Debug)]
@@ -73,7 +75,15 @@ pub fn main() -> ExitCode {
 fn run_replay(args: &replay::ReplayArgs, json: bool, out: &mut dyn Write, progress: Progress) -> Result<u8, String> {
     let bar = progress.bar("replay", 0);
     let mut show = |done: usize, all: usize, next: &Path| bar.show(done as u64, all as u64, next.display().to_string());
-    let code = replay::run(args, json, out, &mut show, None);
+    let Some(directory) = &args.data else {
+        let code = replay::run(args, json, out, &mut show, None);
+        bar.done();
+        return code;
+    };
+    let mut store = Segments::open(directory).map_err(|error| error.to_string())?;
+    let consumer = Box::new(|published: &Published| store.append(published).map_err(|error| error.to_string()));
+    let code = replay::run(args, json, out, &mut show, Some(consumer))?;
+    store.close().map_err(|error| error.to_string())?;
     bar.done();
-    code
+    Ok(code)
 }

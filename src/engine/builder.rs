@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::runner::Runner;
 use super::{Engine, Service, View};
 use crate::detect::{Detector, Detectors};
 use crate::ring::{Registry, RegistryConfig};
-use crate::sink::{FanOut, Sink};
+use crate::sink::{FanOut, Segments, Sink};
 use crate::sync::{Arc, AtomicBool, Mutex};
 
 /// Starts a service once the engine's view exists.
@@ -24,6 +25,7 @@ pub struct EngineBuilder {
     registry: RegistryConfig,
     detectors: Option<Detectors>,
     recent: usize,
+    segments: Option<PathBuf>,
     sinks: Vec<Box<dyn Sink>>,
     prefix: String,
     services: Vec<StartService>,
@@ -36,6 +38,7 @@ impl Default for EngineBuilder {
             registry: RegistryConfig::default(),
             detectors: None,
             recent: 1_000,
+            segments: None,
             sinks: Vec::new(),
             prefix: String::new(),
             services: Vec::new(),
@@ -49,6 +52,8 @@ impl Default for EngineBuilder {
 pub enum StartError {
     /// The window is shorter than 10 ms or longer than an hour.
     Window(Duration),
+    /// The segment directory cannot be used; the text says which and what to change.
+    Segments(String),
     /// The HTTP endpoint cannot be served; the text says where and what to change.
     Serve(String),
     /// The system refused a thread.
@@ -61,6 +66,7 @@ impl fmt::Display for StartError {
             StartError::Window(window) => {
                 write!(out, "a window of {window:?} is not possible: choose one between 10 ms and 1 h")
             }
+            StartError::Segments(why) => write!(out, "cannot store segments: {why}"),
             StartError::Serve(why) => write!(out, "cannot serve HTTP: {why}"),
             StartError::Thread(error) => write!(out, "cannot start a thread: {error}"),
         }
@@ -85,6 +91,15 @@ impl EngineBuilder {
     /// Slots of each thread's ring, 16 bytes each; 16,384 unless set.
     pub fn ring_slots(mut self, slots: usize) -> Self {
         self.registry.ring_slots = slots;
+        self
+    }
+
+    /// Keeps every window and anomaly in segment files below this directory, which is created if need be.
+    ///
+    /// One engine a directory. Files are at most 16 MiB; the oldest go when they are 7 days old or 512 MiB in all.
+    /// What an earlier process left unfinished is read around and reported, and never keeps the engine from starting.
+    pub fn segments(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.segments = Some(directory.into());
         self
     }
 
@@ -135,7 +150,11 @@ impl EngineBuilder {
             return Err(StartError::Window(self.window));
         }
         let view = View::new();
-        let sinks = self.sinks;
+        let mut sinks = self.sinks;
+        if let Some(directory) = &self.segments {
+            let store = Segments::open(directory).map_err(|error| StartError::Segments(error.to_string()))?;
+            sinks.insert(0, Box::new(store));
+        }
         let mut services = Vec::new();
         for start in self.services {
             services.push(start(view.clone(), &self.prefix)?);
@@ -163,6 +182,7 @@ impl fmt::Debug for EngineBuilder {
         out.debug_struct("EngineBuilder")
             .field("window", &self.window)
             .field("registry", &self.registry)
+            .field("segments", &self.segments)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }

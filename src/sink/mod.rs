@@ -9,6 +9,7 @@ mod json_lines;
 pub mod prometheus;
 #[cfg(test)]
 pub(crate) mod samples;
+mod segments;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ pub use json_lines::JsonLines;
 pub use prometheus::Prometheus;
 
 pub(crate) use fanout::FanOut;
+pub(crate) use segments::Segments;
 
 /// Takes windows away.
 ///
