@@ -133,4 +133,21 @@ mod tests {
         let agent = live(1, 2_000, Mind::decide);
         assert!(agent > 10 * random.max(1), "agent {agent}, random walk {random}");
     }
+
+    #[test]
+    fn memory_is_accounted_for_and_a_longer_search_needs_no_more() {
+        let mut mind = Mind::new(3, Rng::new(1, 1));
+        let healthy = mind.bytes();
+        for horizon in [HORIZON, DEEPEST, HORIZON] {
+            mind.look_ahead(horizon);
+            mind.decide();
+            mind.remember([Some(0); SENSORS], 0);
+            assert_eq!(mind.bytes(), healthy);
+        }
+        mind.leak(1_000);
+        mind.leak(500);
+        assert_eq!(mind.bytes(), healthy + 1_500);
+        mind.free_leaked();
+        assert_eq!(mind.bytes(), healthy);
+    }
 }
