@@ -7,6 +7,8 @@ pub mod record;
 
 #[cfg(feature = "engine")]
 pub mod aggregate;
+#[cfg(feature = "full")]
+pub mod cli;
 #[cfg(feature = "engine")]
 pub mod detect;
 #[cfg(feature = "engine")]

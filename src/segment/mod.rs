@@ -41,6 +41,8 @@ pub use reader::{Block, Blocks, Segment};
 pub use rows::{EventRow, HistRow, HistRows, LedgerRow, RecoveryRow, Rows, ScalarRow, SeriesEntry, VerdictRow};
 pub use verify::{FileVerify, VerifyReport, verify};
 
+pub(crate) use verify::verify_with;
+
 pub(crate) use store::{Appended, Store, StoreConfig, StoreCounters, StoreError, Summary};
 
 #[cfg(any(test, loom, fuzzing))]
