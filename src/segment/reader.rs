@@ -99,6 +99,10 @@ impl Segment {
     }
 
     fn read_header(&mut self) -> Result<(), OpenError> {
+        if self.file_len < size_of::<FileHeader>() as u64 {
+            let reason = format!("its {} bytes are less than a file header", self.file_len);
+            return Err(OpenError::NotASegment { path: self.path.clone(), reason });
+        }
         let page = self.page(0);
         let reason = match FileHeader::parse(&page) {
             Ok(header) => {
