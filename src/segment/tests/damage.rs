@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::segment::format::DATA_OFF;
-use crate::segment::scan_image;
+use crate::segment::scan::{forge, scan_image};
 use crate::segment::verify::verify_segment;
 
 /// Offset and length of every block of an intact image.
@@ -175,17 +175,6 @@ fn unknown_kinds_are_skipped() {
     let (read, damages) = read_image(&image).unwrap();
     assert!(damages.is_empty());
     assert_eq!((read.len(), &read[&1]), (written.len(), &Rows::Unknown));
-}
-
-/// Makes all checksums of an image true again, so that what lies behind them is reached.
-fn forge(image: &mut [u8], blocks: &[(usize, usize)]) {
-    use crate::segment::format::crc;
-    for &(offset, len) in blocks {
-        let body = crc(&image[offset + 64..offset + len]);
-        image[offset + 52..offset + 56].copy_from_slice(&body.to_le_bytes());
-        let head = crc(&image[offset..offset + 60]);
-        image[offset + 60..offset + 64].copy_from_slice(&head.to_le_bytes());
-    }
 }
 
 proptest! {
