@@ -22,7 +22,8 @@ pub mod segment;
 #[cfg(feature = "engine")]
 pub mod sink;
 
-#[cfg(feature = "engine")]
+// Replay is the binary's; the parsers are also what the fuzzer feeds.
+#[cfg(any(feature = "full", all(fuzzing, feature = "engine")))]
 mod adapters;
 
 #[cfg(feature = "serve")]
@@ -46,6 +47,9 @@ pub use engine::Engine;
 pub mod __internal {
     pub use crate::drain::{Account, Drain};
     pub use crate::ring::{Inlet, Lane};
+
+    #[cfg(all(fuzzing, feature = "engine"))]
+    pub use crate::adapters::recorded::fuzz as fuzz_recorded;
 
     /// The lanes that joined since the last call.
     pub fn admit(registry: &crate::ring::Registry, into: &mut Vec<Inlet>) {

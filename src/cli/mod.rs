@@ -6,9 +6,13 @@
 
 mod bench;
 mod demo;
+mod inspect;
 mod progress;
+mod query;
 mod replay;
 mod signals;
+mod verify;
+mod when;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -45,6 +49,9 @@ enum Command {
     /// Run active-inference agents under full monitoring, with faults now and then.
     Demo(demo::DemoArgs),
     Replay(replay::ReplayArgs),
+    Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
+    Query(query::QueryArgs),
     /// Measure what things cost on this machine, each beside its limit.
     Bench(bench::BenchArgs),
 }
@@ -58,6 +65,9 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Demo(args) => demo::run(args, cli.json, &mut out, progress),
         Command::Replay(args) => run_replay(args, cli.json, &mut out, progress),
+        Command::Inspect(args) => inspect::run(args, cli.json, &mut out),
+        Command::Verify(args) => run_verify(args, cli.json, &mut out, progress),
+        Command::Query(args) => query::run(args, cli.json, &mut out, crate::time::unix_ns()),
         Command::Bench(args) => bench::run(args, cli.json, &mut out, progress).map_err(|error| error.to_string()),
     };
     match outcome.and_then(|code| out.flush().map(|()| code).map_err(|error| error.to_string())) {
@@ -69,6 +79,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// `verify`, with a bar for its files.
+fn run_verify(args: &verify::VerifyArgs, json: bool, out: &mut dyn Write, progress: Progress) -> Result<u8, String> {
+    let bar = progress.bar("verify", 0);
+    let code = verify::run(args, json, out, |done, all| bar.show(done as u64, all as u64, String::new()));
+    bar.done();
+    code
 }
 
 /// `replay`, with a bar for its files and the store for its windows.

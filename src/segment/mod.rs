@@ -17,14 +17,16 @@ mod damage;
 mod decode;
 mod directory;
 mod encode;
+#[cfg(any(test, fuzzing))]
+mod fixture;
 mod format;
 mod inspect;
-#[cfg(any(test, loom, fuzzing))]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod memory;
 mod reader;
 mod recover;
 mod rows;
-#[cfg(any(test, loom, fuzzing))]
+#[cfg(any(test, fuzzing))]
 mod scan;
 mod storage;
 mod store;
@@ -41,11 +43,14 @@ pub use reader::{Block, Blocks, Segment};
 pub use rows::{EventRow, HistRow, HistRows, LedgerRow, RecoveryRow, Rows, ScalarRow, SeriesEntry, VerdictRow};
 pub use verify::{FileVerify, VerifyReport, verify};
 
+#[cfg(feature = "full")]
+pub(crate) use verify::verify_with;
+
 pub(crate) use store::{Appended, Store, StoreConfig, StoreCounters, StoreError, Summary};
 
-#[cfg(any(test, loom, fuzzing))]
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub use scan::scan_image;
+pub use scan::{fuzz_segment, scan_image};
 
 /// A moment on both clocks, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

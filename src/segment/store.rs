@@ -572,6 +572,8 @@ impl Store {
     /// # Errors
     /// If the last commit or the last sync failed; everything before it is in the files.
     pub(crate) fn close(mut self) -> Result<Summary, StoreError> {
+        // There is no later attempt to wait for.
+        self.retry_at_ns = None;
         let committed = self.commit();
         let now = (self.config.clock)();
         if let Some(mut writer) = self.writer.take() {
