@@ -94,8 +94,7 @@ impl Registry {
     /// A new producing end. Allocates its ring and cells; waits for nobody.
     pub fn recorder(&self) -> Recorder {
         let (producer, consumer) = RingBuffer::<Event>::new(self.config.ring_slots);
-        // Twice the cap on labelled series: past it, every metric may still add its one overflow series.
-        let lane = Arc::new(Lane::new(self.config.max_series.saturating_mul(2)));
+        let lane = Arc::new(Lane::new(self.catalogue.numbers()));
         let inlet = Inlet { events: consumer, lane: Arc::clone(&lane), taken: 0, gathered: Vec::new() };
         self.join(inlet);
         // SeqCst, in one total order with `join`'s exchange and the store in `close`: either this sees the flag, or
