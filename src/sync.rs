@@ -7,18 +7,16 @@
 //! The switch is `cfg(loom)` alone: a crate that is built as a dependency (as the `loom-tests` package builds this one)
 //! has no `cfg(test)`, and a switch on both would quietly hand the models the real atomics.
 
-#![allow(clippy::disallowed_types, reason = "this module is the door the lint sends everyone to")]
-
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
     Arc, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
 };
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
     Arc, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
 };
 
 /// Takes a lock whether or not an earlier holder panicked.

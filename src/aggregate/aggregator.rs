@@ -174,14 +174,12 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Catalogue, SeriesSpec, Unit};
+    use crate::record::{Catalogue, SeriesSpec};
 
     fn aggregator(kinds: &[Kind]) -> Aggregator {
         let catalogue = Catalogue::default();
         for (at, &kind) in kinds.iter().enumerate() {
-            let spec =
-                SeriesSpec { name: format!("m{at}"), kind, unit: Unit::None, labels: Vec::new(), help: String::new() };
-            catalogue.intern(spec).unwrap();
+            catalogue.intern(SeriesSpec::new(&format!("m{at}"), kind)).unwrap();
         }
         let mut aggregator = Aggregator::default();
         aggregator.add_series(catalogue.since(0));

@@ -1,6 +1,105 @@
 //! The `afferent` command line.
+//!
+//! Everywhere: with `--json`, one JSON document on standard output and nothing else there; progress and messages on
+//! standard error; exit code 0 done, 1 the thing asked about is bad, 2 usage or I/O error with a message that says what
+//! to change. Ctrl-C and SIGTERM end in an orderly shutdown.
 
-pub(crate) mod inspect;
-pub(crate) mod query;
-pub(crate) mod verify;
+mod bench;
+mod demo;
+mod inspect;
+mod progress;
+mod query;
+mod replay;
+mod signals;
+mod verify;
 mod when;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::progress::Progress;
+use crate::detect::Published;
+use crate::sink::{Segments, Sink};
+
+/// In-process telemetry: record for nanoseconds, lose nothing unseen, notice what is unusual, keep the history.
+#[derive(Parser, Debug)]
+#[command(
+    name = "afferent",
+    version,
+    after_help = "\
+Start here:
+  afferent demo                      three active-inference agents under full monitoring; open the page it names
+  afferent bench record              what one record costs on this machine, beside what the hardware asks
+
+Exit codes: 0 done, 1 the thing asked about is bad, 2 usage or input/output error."
+)]
+struct Cli {
+    /// Print one JSON document on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run active-inference agents under full monitoring, with faults now and then.
+    Demo(demo::DemoArgs),
+    Replay(replay::ReplayArgs),
+    /// Measure what things cost on this machine, each beside its limit.
+    Bench(bench::BenchArgs),
+    Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
+    Query(query::QueryArgs),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let progress = Progress::new();
+    let mut out = io::stdout().lock();
+    let outcome = match &cli.command {
+        Command::Demo(args) => demo::run(args, cli.json, &mut out, &progress),
+        Command::Replay(args) => run_replay(args, cli.json, &mut out, progress),
+        Command::Bench(args) => bench::run(args, cli.json, &mut out, &progress).map_err(|error| error.to_string()),
+        Command::Inspect(args) => inspect::run(args, cli.json, &mut out),
+        Command::Verify(args) => {
+            let bar = progress.bar("verify", 0);
+            let show = |done: usize, all: usize| bar.show(done as u64, all as u64, String::new());
+            let code = verify::run(args, cli.json, &mut out, show);
+            bar.done();
+            code
+        }
+        Command::Query(args) => query::run(args, cli.json, &mut out, crate::time::unix_ns()),
+    };
+    match outcome.and_then(|code| out.flush().map(|()| code).map_err(|error| error.to_string())) {
+        Ok(code) => ExitCode::from(code),
+        // Whoever reads us has heard enough (`| head`).
+        Err(message) if message.contains("Broken pipe") => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("afferent: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// `replay`, with a bar for its files and the store for its windows.
+fn run_replay(args: &replay::ReplayArgs, json: bool, out: &mut dyn Write, progress: Progress) -> Result<u8, String> {
+    let bar = progress.bar("replay", 0);
+    let mut show = |done: usize, all: usize, next: &Path| bar.show(done as u64, all as u64, next.display().to_string());
+    let Some(directory) = &args.data else {
+        let code = replay::run(args, json, out, &mut show, None);
+        bar.done();
+        return code;
+    };
+    let mut store = Segments::open(directory).map_err(|error| error.to_string())?;
+    let consumer = Box::new(|published: &Published| store.append(published).map_err(|error| error.to_string()));
+    let code = replay::run(args, json, out, &mut show, Some(consumer))?;
+    store.close().map_err(|error| error.to_string())?;
+    bar.done();
+    Ok(code)
+}

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::aggregate::Snapshot;
 use crate::detect::{Anomaly, Published};
 use crate::ledger::Ledger;
+use crate::sink::SinkStats;
 use crate::sync::{Arc, Mutex, lock};
 
 /// Anomalies kept for readers.
@@ -37,6 +38,7 @@ struct State {
     anomalies: VecDeque<Arc<Anomaly>>,
     anomalies_total: u64,
     parts: Vec<PartStatus>,
+    sinks: Vec<SinkStats>,
     closed: bool,
     ledger: Ledger,
 }
@@ -82,6 +84,12 @@ impl View {
         lock(&self.shared).parts.clone()
     }
 
+    /// What became of the windows that each sink was offered.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<SinkStats> {
+        lock(&self.shared).sinks.clone()
+    }
+
     /// Whether the engine was shut down.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -114,6 +122,11 @@ impl View {
             Some(part) => part.problem = problem,
             None => state.parts.push(PartStatus { name: name.into(), problem }),
         }
+    }
+
+    /// Notes what became of the windows that each sink was offered.
+    pub(crate) fn set_sinks(&self, sinks: Vec<SinkStats>) {
+        lock(&self.shared).sinks = sinks;
     }
 
     pub(crate) fn close(&self, ledger: Ledger) {

@@ -70,6 +70,8 @@ pub struct SeriesInfo {
     pub labels: Box<[(Box<str>, Box<str>)]>,
     /// One line of help; may be empty.
     pub help: Box<str>,
+    /// How many unusual values in a row make an anomaly; at least 1.
+    pub alarm_after: u32,
 }
 
 impl SeriesInfo {
@@ -204,6 +206,20 @@ pub(crate) struct SeriesSpec {
     pub(crate) unit: Unit,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) help: String,
+    pub(crate) alarm_after: u32,
+}
+
+impl SeriesSpec {
+    pub(crate) fn new(name: &str, kind: Kind) -> SeriesSpec {
+        SeriesSpec {
+            name: name.into(),
+            kind,
+            unit: Unit::None,
+            labels: Vec::new(),
+            help: String::new(),
+            alarm_after: 1,
+        }
+    }
 }
 
 /// All series of one engine. Registering takes a lock; recording never comes here.
@@ -237,7 +253,7 @@ impl Catalogue {
     ///
     /// Past a cap on the number of series the metric's overflow series is returned instead, so that totals stay exact.
     pub(crate) fn intern(&self, spec: SeriesSpec) -> Result<SeriesId, RegisterError> {
-        let SeriesSpec { name, kind, unit, labels, help } = spec;
+        let SeriesSpec { name, kind, unit, labels, help, alarm_after } = spec;
         check_metric_name(&name)?;
         let labels = canonical_labels(&name, labels)?;
 
@@ -262,8 +278,21 @@ impl Catalogue {
         }
         let id = SeriesId(u32::try_from(total).unwrap_or(u32::MAX));
         metric.series.insert(labels.clone(), id);
-        inner.list.push(Arc::new(SeriesInfo { id, name: name.into(), kind, unit, labels, help: help.into() }));
+        inner.list.push(Arc::new(SeriesInfo {
+            id,
+            name: name.into(),
+            kind,
+            unit,
+            labels,
+            help: help.into(),
+            alarm_after: alarm_after.max(1),
+        }));
         Ok(id)
+    }
+
+    /// The number of series.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.inner).list.len()
     }
 
     /// Every series whose number is at least `first`, in order.
@@ -310,13 +339,8 @@ mod tests {
     use super::*;
 
     fn spec(name: &str, kind: Kind, labels: &[(&str, &str)]) -> SeriesSpec {
-        SeriesSpec {
-            name: name.into(),
-            kind,
-            unit: Unit::None,
-            labels: labels.iter().map(|&(k, v)| (k.into(), v.into())).collect(),
-            help: String::new(),
-        }
+        let labels = labels.iter().map(|&(k, v)| (k.into(), v.into())).collect();
+        SeriesSpec { labels, ..SeriesSpec::new(name, kind) }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::SeriesId;
 /// [`crate::time::Clock`]); the aggregator, which drains far more often than those bits wrap, unfolds it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(16))]
-pub(crate) struct Event {
+pub struct Event {
     pub(crate) series: SeriesId,
     pub(crate) tick: u32,
     pub(crate) value: f64,

@@ -33,6 +33,7 @@ pub(crate) fn spec(name: &str, kind: Kind, unit: Unit, labels: &[(&str, &str)]) 
         unit,
         labels: labels.iter().map(|&(key, value)| (key.into(), value.into())).collect(),
         help: format!("What {name} is."),
+        alarm_after: 1,
     }
 }
 

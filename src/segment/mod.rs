@@ -46,7 +46,7 @@ pub use verify::{FileVerify, VerifyReport, verify};
 #[cfg(feature = "full")]
 pub(crate) use verify::verify_with;
 
-pub(crate) use store::{Appended, Store, StoreConfig, StoreCounters, StoreError, Summary};
+pub(crate) use store::{Store, StoreConfig, StoreError};
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

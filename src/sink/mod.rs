@@ -3,9 +3,24 @@
 //! Every sink runs on a thread of its own behind a bounded queue, so that a slow one delays nobody: what its queue
 //! cannot take is dropped for that sink alone, and counted.
 
+mod fanout;
+pub mod json;
+mod json_lines;
+pub mod prometheus;
+#[cfg(test)]
+pub(crate) mod samples;
+mod segments;
+
 use std::fmt;
 
 use crate::detect::Published;
+
+pub use fanout::SinkStats;
+pub use json_lines::JsonLines;
+pub use prometheus::Prometheus;
+
+pub(crate) use fanout::FanOut;
+pub(crate) use segments::Segments;
 
 /// Takes windows away.
 ///
@@ -28,6 +43,11 @@ pub trait Sink: Send {
     /// Whatever kept the sink from finishing.
     fn close(&mut self) -> Result<(), SinkError> {
         Ok(())
+    }
+
+    /// The Prometheus page that the sink feeds, for an HTTP endpoint in the same engine to serve.
+    fn exposition(&self) -> Option<prometheus::Exposition> {
+        None
     }
 }
 

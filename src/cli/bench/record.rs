@@ -1,0 +1,198 @@
+//! What one record costs the thread that makes it.
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::time::Duration;
+
+use rtrb::RingBuffer;
+
+use super::super::progress::Progress;
+use super::Figure;
+use super::timing::{cost, ns_per};
+use crate::Engine;
+use crate::detect::Detectors;
+use crate::drain::Drain;
+use crate::record::{Event, SeriesId};
+use crate::ring::{Registry, RegistryConfig};
+use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::time::Clock;
+
+/// Records between two emptyings of a ring: less than it holds, so that none is refused.
+const BATCH: usize = 8_192;
+const SLOTS: usize = 16_384;
+/// Emptyings in one repetition.
+const BATCHES: usize = 128;
+
+pub(super) fn figures(repetitions: usize, progress: &Progress) -> Vec<Figure> {
+    let mut bench = Bench::new();
+    let mut runs: Vec<[f64; 9]> = Vec::new();
+    let bar = progress.bar("record", repetitions as u64 + 1);
+    for repetition in 0..=repetitions {
+        let run = [
+            bench.clock_read(),
+            bench.cell_add(),
+            bench.atomic_add(),
+            bench.push_plain(),
+            bench.push_stamped(),
+            bench.counter_add(),
+            bench.histogram_exact(),
+            bench.recorder_exact(),
+            bench.histogram_exact_live(),
+        ];
+        // The first repetition warms caches and predictors.
+        if repetition > 0 {
+            runs.push(run);
+        }
+        bar.step();
+    }
+    bar.done();
+    let of = |at: usize| runs.iter().map(|run| run[at]).collect::<Vec<_>>();
+    let (stamped, stamped_name) = (of(4), "time stamp + rtrb push, 16 B");
+    vec![
+        cost("clock_read", of(0), "itself", of(0)),
+        cost("atomic_add", of(2), "thread-local cell add", of(1)),
+        cost("ring_push", of(3), "itself: rtrb push, 16 B", of(3)),
+        cost("counter_add", of(5), "thread-local cell add", of(1)),
+        cost("histogram_exact", of(6), stamped_name, stamped.clone()),
+        cost("recorder_exact", of(7), stamped_name, stamped.clone()),
+        cost("histogram_exact_live", of(8), stamped_name, stamped),
+    ]
+}
+
+struct Bench {
+    clock: Clock,
+    registry: Arc<Registry>,
+    drain: Drain,
+    engine: Option<Engine>,
+}
+
+thread_local! {
+    static CELL: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let mut config = RegistryConfig::default();
+        config.ring_slots = SLOTS;
+        let registry = Registry::new(config);
+        let drain = Drain::new(Arc::clone(&registry));
+        let engine = Engine::builder().ring_slots(SLOTS).detectors(Detectors::none()).start().ok();
+        Bench { clock: Clock::new(), registry, drain, engine }
+    }
+
+    fn clock_read(&self) -> f64 {
+        ns_per(BATCH * BATCHES, || {
+            for _ in 0..BATCH * BATCHES {
+                black_box(self.clock.tick());
+            }
+        })
+    }
+
+    fn cell_add(&self) -> f64 {
+        ns_per(BATCH * BATCHES, || {
+            for _ in 0..BATCH * BATCHES {
+                CELL.with(|cell| cell.set(black_box(cell.get() + 1)));
+            }
+        })
+    }
+
+    fn atomic_add(&self) -> f64 {
+        let cell = AtomicU64::new(0);
+        ns_per(BATCH * BATCHES, || {
+            for _ in 0..BATCH * BATCHES {
+                // Relaxed: only its cost is wanted.
+                black_box(&cell).fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    }
+
+    fn push_plain(&self) -> f64 {
+        raw_pushes(|| 7)
+    }
+
+    fn push_stamped(&self) -> f64 {
+        raw_pushes(|| self.clock.tick())
+    }
+
+    fn counter_add(&mut self) -> f64 {
+        let Ok(counter) = self.registry.counter("bench_counter").register() else { return f64::NAN };
+        ns_per(BATCH * BATCHES, || {
+            for _ in 0..BATCH * BATCHES {
+                black_box(counter).add(1);
+            }
+        })
+    }
+
+    fn histogram_exact(&mut self) -> f64 {
+        let Ok(histogram) = self.registry.histogram("bench_histogram").register() else { return f64::NAN };
+        let drain = &mut self.drain;
+        drain.sweep(|_| {}, |_, _| {});
+        rounds(
+            || {
+                for i in 0..BATCH {
+                    histogram.record(black_box(i as f64));
+                }
+            },
+            || drain.sweep(|_| {}, |_, _| {}),
+        )
+    }
+
+    fn recorder_exact(&mut self) -> f64 {
+        let Ok(histogram) = self.registry.histogram("bench_histogram").register() else { return f64::NAN };
+        let mut recorder = self.registry.recorder();
+        let drain = &mut self.drain;
+        rounds(
+            || {
+                for i in 0..BATCH {
+                    recorder.record(histogram, black_box(i as f64));
+                }
+            },
+            || drain.sweep(|_| {}, |_, _| {}),
+        )
+    }
+
+    /// The same with an engine that drains as it does in life. Bursts of half a ring, with pauses that let it catch up:
+    /// what is refused would be cheaper than what is recorded.
+    fn histogram_exact_live(&self) -> f64 {
+        let Some(engine) = &self.engine else { return f64::NAN };
+        let Ok(histogram) = engine.histogram("bench_histogram").register() else { return f64::NAN };
+        rounds(
+            || {
+                for i in 0..BATCH {
+                    histogram.record(black_box(i as f64));
+                }
+            },
+            // Longer than the drain's busy pause, so that it runs into the next burst at a random moment.
+            || std::thread::sleep(Duration::from_micros(1_500)),
+        )
+    }
+}
+
+/// Time of `timed` per record; `between` is not counted.
+fn rounds(mut timed: impl FnMut(), mut between: impl FnMut()) -> f64 {
+    let mut total = 0.0;
+    for _ in 0..BATCHES {
+        total += ns_per(BATCH, &mut timed);
+        between();
+    }
+    total / BATCHES as f64
+}
+
+/// The limit: pushes of the same 16 bytes into a ring of the same size, emptied by the same thread in between.
+fn raw_pushes(mut stamp: impl FnMut() -> u32) -> f64 {
+    let (mut producer, mut consumer) = RingBuffer::<Event>::new(SLOTS);
+    rounds(
+        || {
+            for i in 0..BATCH {
+                let event = Event { series: SeriesId(1), tick: stamp(), value: black_box(i as f64) };
+                let _ = black_box(producer.push(event));
+            }
+        },
+        || {
+            let waiting = consumer.slots();
+            if let Ok(chunk) = consumer.read_chunk(waiting) {
+                chunk.commit_all();
+            }
+        },
+    )
+}

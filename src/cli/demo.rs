@@ -1,0 +1,133 @@
+//! `afferent demo`: the main job at once.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::progress::Progress;
+use super::signals::Stop;
+use crate::demo::{DemoReport, Options};
+use crate::detect::Anomaly;
+use crate::engine::Engine;
+use crate::sink::json::{AnomalyJson, LedgerJson};
+use crate::sync::Arc;
+
+/// Time that the end of a run may take.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Arguments of `demo`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The agents are real: a discrete POMDP with exact Bayesian filtering and planning by expected free energy. Faults come from
+the seed: planning slowed, sensors broken, errors, memory growth. The end says how many were noticed, how late, and how
+many alarms were false.
+
+Examples:
+  afferent demo                                        until Ctrl-C; open the page it names
+  afferent demo --seconds 30 --data telemetry          then: afferent inspect telemetry
+  afferent demo --seconds 10 --json --data telemetry   one JSON document at the end")]
+pub(crate) struct DemoArgs {
+    /// Run this long; until Ctrl-C if left out.
+    #[arg(long, value_name = "N")]
+    seconds: Option<f64>,
+    /// Serve the page and /metrics here. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
+    listen: SocketAddr,
+    /// Keep segments in this directory.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Decides worlds, choices and faults.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// How many agents, each on a thread of its own.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    agents: usize,
+    /// Put this and `_` before metric names on /metrics; the first users' dashboards expect `active_inference`.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    prefix: String,
+    /// What the agents are called: this and a number from 1, as their label agent_id.
+    #[arg(long, value_name = "TEXT", default_value = "a")]
+    name: String,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    ledger: LedgerJson,
+    #[serde(flatten)]
+    demo: &'a DemoReport,
+    windows: u64,
+    anomalies: Vec<AnomalyJson<'a>>,
+    segments: Option<String>,
+}
+
+/// Runs the agents until the time is over or a signal comes.
+pub(crate) fn run(args: &DemoArgs, json: bool, out: &mut dyn Write, progress: &Progress) -> Result<u8, String> {
+    let stop = Stop::on_signals()?;
+    let mut builder = Engine::builder().prefix(&args.prefix).serve(args.listen);
+    if let Some(directory) = &args.data {
+        builder = builder.segments(directory);
+    }
+    let engine = builder.start().map_err(|error| error.to_string())?;
+    if let Some(addr) = engine.local_addr() {
+        progress.say(&format!("live page: http://{addr}/   (Prometheus: http://{addr}/metrics)"));
+    }
+    let options = Options {
+        seconds: args.seconds,
+        agents: args.agents,
+        name: args.name.clone(),
+        seed: args.seed,
+        ..Options::default()
+    };
+    let outcome = crate::demo::run(&engine, &options, &|| stop.asked());
+    // Whatever came of the agents, the engine ends in order and its account is taken.
+    let ledger = engine.shutdown(SHUTDOWN).map_err(|error| error.to_string())?;
+    let demo = outcome.map_err(|error| error.to_string())?;
+    let view = engine.view();
+    let anomalies = view.anomalies(0);
+    let report = Report {
+        ledger: LedgerJson::from(&ledger),
+        demo: &demo,
+        windows: view.latest().map_or(0, |snapshot| snapshot.window),
+        anomalies: anomalies.iter().map(|anomaly| AnomalyJson::from(&**anomaly)).collect(),
+        segments: args.data.as_ref().map(|directory| directory.display().to_string()),
+    };
+    let written = if json {
+        serde_json::to_writer(&mut *out, &report).map_err(std::io::Error::from).and_then(|()| writeln!(out))
+    } else {
+        print(&report, &anomalies, out)
+    };
+    written.map_err(|error| error.to_string())?;
+    Ok(u8::from(!ledger.closes()))
+}
+
+fn print(report: &Report<'_>, anomalies: &[Arc<Anomaly>], out: &mut dyn Write) -> std::io::Result<()> {
+    let Report { ledger, demo, windows, segments, .. } = report;
+    writeln!(out, "ran {:.1} s, {} agents, seed {}, {windows} windows", demo.seconds, demo.agents, demo.seed)?;
+    writeln!(
+        out,
+        "ledger: {} recorded = {} aggregated + {} dropped + {} in flight: {}",
+        ledger.recorded,
+        ledger.aggregated,
+        ledger.dropped.values().sum::<u64>(),
+        ledger.in_flight,
+        if ledger.closes { "closes" } else { "DOES NOT CLOSE" }
+    )?;
+    let score = &demo.score;
+    writeln!(
+        out,
+        "faults: {} injected, {} noticed; {} false alarms; goals reached {} times",
+        score.faults_injected, score.faults_noticed, score.false_alarms, demo.goals_reached
+    )?;
+    for anomaly in anomalies.iter().rev().take(10) {
+        writeln!(out, "  {anomaly}")?;
+    }
+    if let Some(directory) = segments {
+        writeln!(out, "segments in {directory}; look at them with: afferent inspect {directory}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! The aggregator's state: what it does with a batch, and with the end of a window. No threads and no sleeping here.
+
+use std::time::Duration;
+
+use super::detection::Detection;
+use super::recent::Recent;
+use crate::aggregate::{Aggregator, Rows, Snapshot};
+use crate::detect::{Anomaly, Detectors, Published};
+use crate::drain::Drain;
+use crate::ledger::{Cause, Dropped, Ledger};
+use crate::record::{Event, SeriesId};
+use crate::ring::Registry;
+use crate::sync::Arc;
+use crate::time::{Timeline, Unfold};
+
+/// A window is closed at once; when more than this many are due (the process was stopped, or the machine slept) the
+/// empty ones in between are left out.
+const CATCH_UP: i64 = 60;
+
+/// What the aggregator's thread owns.
+pub(super) struct Core {
+    registry: Arc<Registry>,
+    drain: Drain,
+    books: Books,
+}
+
+/// Everything but the drain, so that a batch can be booked while the drain is borrowed.
+struct Books {
+    timeline: Timeline,
+    aggregator: Aggregator,
+    detection: Detection,
+    recent: Recent,
+    /// Samples of the next window that were drained before this one was closed.
+    ahead: Vec<Sample>,
+    dropped: Dropped,
+    anomalies: Vec<Arc<Anomaly>>,
+    consistent: bool,
+    completeness: f64,
+    window: u64,
+    window_ns: i64,
+    start_ns: i64,
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    series: SeriesId,
+    time_ns: i64,
+    value: f64,
+}
+
+impl Core {
+    pub(super) fn new(registry: Arc<Registry>, window: Duration, detectors: Detectors, recent: usize) -> Core {
+        let timeline = Timeline::new(registry.clock().clone());
+        let window_ns = i64::try_from(window.as_nanos()).unwrap_or(i64::MAX).max(1);
+        let start_ns = align(timeline.now_ns(), window_ns);
+        Core {
+            drain: Drain::new(Arc::clone(&registry)),
+            books: Books {
+                timeline,
+                aggregator: Aggregator::default(),
+                detection: Detection::new(detectors, window),
+                recent: Recent::new(recent),
+                ahead: Vec::new(),
+                dropped: Dropped::default(),
+                anomalies: Vec::new(),
+                consistent: true,
+                completeness: 1.0,
+                window: 1,
+                window_ns,
+                start_ns,
+            },
+            registry,
+        }
+    }
+
+    /// One fair turn over the rings. Returns how many samples came and how full the fullest ring was.
+    pub(super) fn turn(&mut self) -> (usize, f64) {
+        let (registry, books) = (&self.registry, &mut self.books);
+        self.drain.turn(|batch| books.take(registry, batch))
+    }
+
+    /// Closes every window that has ended, and gives each to `publish`.
+    pub(super) fn close_due(&mut self, mut publish: impl FnMut(Published)) {
+        let now_ns = self.books.timeline.now_ns();
+        while now_ns >= self.books.end_ns() {
+            let behind = (now_ns - self.books.end_ns()) / self.books.window_ns;
+            publish(self.close_window(false));
+            if behind > CATCH_UP && self.books.ahead.is_empty() {
+                self.books.start_ns = align(now_ns, self.books.window_ns);
+            }
+        }
+    }
+
+    /// Closes the open window now, whatever the time.
+    pub(super) fn close_window(&mut self, last: bool) -> Published {
+        self.sweep();
+        let end_ns = if last { self.books.timeline.now_ns().max(self.books.start_ns + 1) } else { self.books.end_ns() };
+        self.books.timeline.anchor();
+        if last {
+            // Nothing comes after this window: it takes what would have been the next one's.
+            self.books.start_next(i64::MAX);
+        }
+        let rows = self.books.aggregator.close(Rows::Every);
+        let ledger = self.ledger();
+        let books = &mut self.books;
+        books.completeness = ledger.completeness();
+        for (series, value, alarm) in books.detection.of_windows(&rows) {
+            books.raise(series, end_ns - 1, value, alarm);
+        }
+        let snapshot = Snapshot { window: books.window, start_ns: books.start_ns, end_ns, series: rows, ledger };
+        let published =
+            Published { snapshot: Arc::new(snapshot), anomalies: std::mem::take(&mut books.anomalies).into() };
+        books.window += 1;
+        books.start_ns = end_ns;
+        if !last {
+            books.start_next(end_ns + books.window_ns);
+        }
+        published
+    }
+
+    /// Takes all that lies in the rings and cells.
+    pub(super) fn sweep(&mut self) {
+        let (registry, books) = (&self.registry, &mut self.books);
+        let books = std::cell::RefCell::new(books);
+        self.drain.sweep(
+            |batch| books.borrow_mut().take(registry, batch),
+            |series, gained| books.borrow_mut().gather(registry, series, gained),
+        );
+    }
+
+    /// Refuses what is recorded from now on.
+    pub(super) fn close(&mut self) {
+        self.drain.close();
+    }
+
+    /// Takes what was pushed while the engine closed and counts it as dropped.
+    pub(super) fn discard_rest(&mut self) {
+        let (registry, books) = (&self.registry, &mut self.books);
+        let books = std::cell::RefCell::new(books);
+        self.drain.sweep(
+            |batch| books.borrow_mut().dropped.add(Cause::AfterClose, batch.len() as u64),
+            |series, gained| books.borrow_mut().gather(registry, series, gained),
+        );
+    }
+
+    /// The account as of now.
+    pub(super) fn ledger(&mut self) -> Ledger {
+        let account = self.drain.account();
+        let books = &mut self.books;
+        books.consistent &= account.consistent;
+        let mut dropped = books.dropped;
+        for (cause, count) in account.refused.iter() {
+            dropped.add(cause, count);
+        }
+        Ledger {
+            recorded: account.recorded,
+            aggregated: books.aggregator.aggregated(),
+            dropped,
+            in_flight: account.waiting + books.ahead.len() as u64,
+            increments: account.increments,
+            gathered: books.aggregator.gathered(),
+            clamped: books.aggregator.clamped(),
+            consistent: books.consistent,
+        }
+    }
+
+    /// After a panic: whatever was taken from the rings and reached neither a window nor a cause went down with it.
+    pub(super) fn write_off(&mut self) -> u64 {
+        let ledger = self.ledger();
+        let known = ledger.aggregated + ledger.dropped.total() + ledger.in_flight;
+        let lost = ledger.recorded.saturating_sub(known);
+        self.books.dropped.add(Cause::EnginePanic, lost);
+        lost
+    }
+
+    pub(super) fn recent(&self) -> &Recent {
+        &self.books.recent
+    }
+
+    /// Time until the open window ends; zero if it has.
+    pub(super) fn until_end(&self) -> Duration {
+        let left = self.books.end_ns() - self.books.timeline.now_ns();
+        Duration::from_nanos(u64::try_from(left).unwrap_or(0))
+    }
+}
+
+impl Books {
+    fn end_ns(&self) -> i64 {
+        self.start_ns.saturating_add(self.window_ns)
+    }
+
+    fn take(&mut self, registry: &Registry, batch: &[Event]) {
+        self.know_series(registry);
+        let unfold: Unfold = self.timeline.unfold(registry.clock().raw());
+        let end_ns = self.end_ns();
+        for event in batch {
+            let sample = Sample { series: event.series, time_ns: unfold.ns(event.tick), value: event.value };
+            if sample.time_ns < end_ns {
+                self.book(sample);
+            } else {
+                self.ahead.push(sample);
+            }
+        }
+    }
+
+    fn gather(&mut self, registry: &Registry, series: SeriesId, gained: u64) {
+        if series.index() >= self.aggregator.len() {
+            self.know_series(registry);
+        }
+        self.aggregator.increment(series, gained);
+    }
+
+    fn know_series(&mut self, registry: &Registry) {
+        let known = self.aggregator.len();
+        if registry.series_count() > known {
+            self.aggregator.add_series(registry.series_since(known));
+        }
+    }
+
+    fn book(&mut self, sample: Sample) {
+        let Sample { series, time_ns, value } = sample;
+        if let Err(cause) = self.aggregator.sample(series, time_ns, value) {
+            self.dropped.add(cause, 1);
+            return;
+        }
+        self.recent.push(series, time_ns, value);
+        let Some(info) = self.aggregator.info(series) else { return };
+        if let Some(alarm) = self.detection.of_sample(info, value) {
+            self.raise(series, time_ns, value, alarm);
+        }
+    }
+
+    fn raise(&mut self, series: SeriesId, time_ns: i64, value: f64, alarm: crate::detect::Alarm) {
+        let Some(info) = self.aggregator.info(series) else { return };
+        self.anomalies.push(Arc::new(Anomaly {
+            id: self.detection.next_id(),
+            series: Arc::clone(info),
+            time_ns,
+            value,
+            score: alarm.score,
+            severity: alarm.severity,
+            verdicts: alarm.verdicts,
+            completeness: self.completeness,
+        }));
+    }
+
+    /// Books the samples that were ahead of their window and now are not.
+    fn start_next(&mut self, end_ns: i64) {
+        let ahead = std::mem::take(&mut self.ahead);
+        for sample in ahead {
+            if sample.time_ns < end_ns {
+                self.book(sample);
+            } else {
+                self.ahead.push(sample);
+            }
+        }
+    }
+}
+
+/// The start of the window that holds `time_ns`.
+fn align(time_ns: i64, window_ns: i64) -> i64 {
+    time_ns - time_ns.rem_euclid(window_ns)
+}

@@ -1,0 +1,121 @@
+//! Which values of which series are looked at, and how closely.
+
+use std::time::Duration;
+
+use crate::aggregate::SeriesWindow;
+use crate::detect::{Alarm, Detectors, SeriesDetector};
+use crate::record::{Kind, SeriesId, SeriesInfo};
+
+/// Up to this many samples a second, every sample of a series is looked at.
+const SAMPLES_PER_SECOND: f64 = 1_000.0;
+
+/// The detectors of every series.
+///
+/// Gauges and histograms below 1,000 samples a second are watched sample by sample, faster ones by the mean of each
+/// window, counters by their rate in each window. A series that changes between the two begins with a new history,
+/// since means and samples do not spread alike.
+pub(super) struct Detection {
+    detectors: Detectors,
+    samples_per_window: u32,
+    window_seconds: f64,
+    series: Vec<Watched>,
+    anomalies: u64,
+}
+
+#[derive(Default)]
+struct Watched {
+    detector: Option<Box<SeriesDetector>>,
+    in_window: u32,
+    by_window: bool,
+}
+
+impl Detection {
+    pub(super) fn new(detectors: Detectors, window: Duration) -> Detection {
+        let window_seconds = window.as_secs_f64();
+        Detection {
+            detectors,
+            samples_per_window: (SAMPLES_PER_SECOND * window_seconds).ceil() as u32,
+            window_seconds,
+            series: Vec::new(),
+            anomalies: 0,
+        }
+    }
+
+    /// The number of the next anomaly.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.anomalies += 1;
+        self.anomalies
+    }
+
+    /// Looks at a sample of a gauge or histogram.
+    pub(super) fn of_sample(&mut self, info: &SeriesInfo, value: f64) -> Option<Alarm> {
+        let series = info.id;
+        let limit = self.samples_per_window;
+        let watched = self.watched(series);
+        watched.in_window = watched.in_window.saturating_add(1);
+        if watched.by_window || watched.in_window > limit {
+            return None;
+        }
+        self.observe(info, value)
+    }
+
+    /// Looks at what a closed window says of counters and fast series.
+    pub(super) fn of_windows(&mut self, rows: &[SeriesWindow]) -> Vec<(SeriesId, f64, Alarm)> {
+        let mut alarms = Vec::new();
+        for row in rows {
+            let series = row.info.id;
+            let value = if row.info.kind == Kind::Counter {
+                // A counter that was never touched has no rate to speak of.
+                if row.total.count == 0 {
+                    continue;
+                }
+                row.delta.sum / self.window_seconds
+            } else {
+                self.settle(series);
+                if !self.watched(series).by_window || row.delta.count == 0 {
+                    continue;
+                }
+                row.delta.mean()
+            };
+            if let Some(alarm) = self.observe(&row.info, value) {
+                alarms.push((series, value, alarm));
+            }
+        }
+        alarms
+    }
+
+    /// Decides from the window that just ended how the series is watched in the next one.
+    fn settle(&mut self, series: SeriesId) {
+        let limit = self.samples_per_window;
+        let watched = self.watched(series);
+        let by_window = watched.in_window > limit;
+        // A pause is no reason to change: only a window with samples says how fast they come.
+        if by_window != watched.by_window && watched.in_window > 0 {
+            watched.by_window = by_window;
+            watched.detector = None;
+        }
+        watched.in_window = 0;
+    }
+
+    fn observe(&mut self, info: &SeriesInfo, value: f64) -> Option<Alarm> {
+        let series = info.id;
+        if self.detectors.is_empty() {
+            return None;
+        }
+        let detectors = &self.detectors;
+        let watched = &mut self.series;
+        if watched.len() <= series.index() {
+            watched.resize_with(series.index() + 1, Watched::default);
+        }
+        let watched = &mut watched[series.index()];
+        let new = || Box::new(SeriesDetector::new(detectors).alarm_after(info.alarm_after));
+        watched.detector.get_or_insert_with(new).observe(value).alarm
+    }
+
+    fn watched(&mut self, series: SeriesId) -> &mut Watched {
+        if self.series.len() <= series.index() {
+            self.series.resize_with(series.index() + 1, Watched::default);
+        }
+        &mut self.series[series.index()]
+    }
+}

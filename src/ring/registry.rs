@@ -1,0 +1,304 @@
+//! Threads joining and leaving, and the series they record for.
+
+use std::ptr;
+
+use rtrb::RingBuffer;
+
+use super::handle::{Counter, Gauge, Handle, Histogram};
+use super::lane::{Inlet, Lane};
+use super::recorder::Recorder;
+use crate::ledger::{Cause, Dropped};
+use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesId, SeriesInfo, SeriesSpec, Unit};
+use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use crate::time::Clock;
+
+/// Sizes of a registry.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RegistryConfig {
+    /// Slots of each thread's ring, 16 bytes each. At least 1; 16,384 unless set.
+    pub ring_slots: usize,
+    /// Series in all; 10,000 unless set. Further ones fold into an overflow series of their metric.
+    pub max_series: usize,
+    /// Series of one metric; 2,000 unless set. Further ones fold into an overflow series of the metric.
+    pub max_series_per_metric: usize,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        let limits = Limits::default();
+        RegistryConfig {
+            ring_slots: 16_384,
+            max_series: limits.series,
+            max_series_per_metric: limits.series_per_metric,
+        }
+    }
+}
+
+/// The meeting place of recording threads and one drain: the catalogue of series, and the lanes.
+#[derive(Debug)]
+pub struct Registry {
+    number: u32,
+    config: RegistryConfig,
+    clock: Clock,
+    catalogue: Catalogue,
+    /// Lanes that joined since the drain last looked: a stack that the drain takes whole, so nobody waits for anybody.
+    joined: AtomicPtr<Node>,
+    closed: AtomicBool,
+    /// Calls that found no recorder, by a thread whose destructors had run.
+    strays: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Node {
+    inlet: Inlet,
+    next: *mut Node,
+}
+
+impl Registry {
+    /// A registry with a clock of its own.
+    #[must_use]
+    pub fn new(config: RegistryConfig) -> Arc<Registry> {
+        Registry::with_clock(config, Clock::new())
+    }
+
+    pub(crate) fn with_clock(config: RegistryConfig, clock: Clock) -> Arc<Registry> {
+        let config = RegistryConfig { ring_slots: config.ring_slots.max(1), ..config };
+        let limits = Limits { series: config.max_series, series_per_metric: config.max_series_per_metric };
+        enrol(|number| Registry {
+            number,
+            config,
+            clock,
+            catalogue: Catalogue::new(limits),
+            joined: AtomicPtr::new(ptr::null_mut()),
+            closed: AtomicBool::new(false),
+            strays: AtomicU64::new(0),
+        })
+    }
+
+    /// Begins to register a counter.
+    pub fn counter(&self, name: &str) -> MetricBuilder<'_, Counter> {
+        MetricBuilder::new(self, name, Kind::Counter)
+    }
+
+    /// Begins to register a gauge.
+    pub fn gauge(&self, name: &str) -> MetricBuilder<'_, Gauge> {
+        MetricBuilder::new(self, name, Kind::Gauge)
+    }
+
+    /// Begins to register a histogram.
+    pub fn histogram(&self, name: &str) -> MetricBuilder<'_, Histogram> {
+        MetricBuilder::new(self, name, Kind::Histogram)
+    }
+
+    /// A new producing end. Allocates its ring and cells; waits for nobody.
+    pub fn recorder(&self) -> Recorder {
+        let (producer, consumer) = RingBuffer::<Event>::new(self.config.ring_slots);
+        // Twice the cap on labelled series: past it, every metric may still add its one overflow series.
+        let lane = Arc::new(Lane::new(self.config.max_series.saturating_mul(2)));
+        let inlet = Inlet { events: consumer, lane: Arc::clone(&lane), taken: 0, gathered: Vec::new() };
+        self.join(inlet);
+        // SeqCst, in one total order with `join`'s exchange and the store in `close`: either this sees the flag, or
+        // the closer's sweep of `joined` sees the lane that was pushed above.
+        if self.closed.load(Ordering::SeqCst) {
+            lane.close();
+        }
+        Recorder::new(producer, lane, self.clock.clone(), self.number)
+    }
+
+    fn join(&self, inlet: Inlet) {
+        let node = Box::into_raw(Box::new(Node { inlet, next: ptr::null_mut() }));
+        // Relaxed: the value is only compared, never followed here.
+        let mut head = self.joined.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the node is this thread's alone until the exchange below succeeds.
+            unsafe { (*node).next = head };
+            // SeqCst on success: publishes the node to the Acquire in `admit`, and stands in one total order with the
+            // flag `closed` (joiner: push, then load; closer: store, then sweep), so that one of the two sees the other.
+            match self.joined.compare_exchange_weak(head, node, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(current) => head = current,
+            }
+        }
+    }
+
+    /// Drain: the lanes that joined since the last call, oldest first.
+    pub(crate) fn admit(&self, into: &mut Vec<Inlet>) {
+        // SeqCst includes Acquire, paired with the exchange in `join`; see there for the total order.
+        let mut node = self.joined.swap(ptr::null_mut(), Ordering::SeqCst);
+        let first = into.len();
+        while !node.is_null() {
+            // SAFETY: the swap made the whole chain this thread's alone; each node came from a box and is freed once.
+            let owned = unsafe { Box::from_raw(node) };
+            node = owned.next;
+            into.push(owned.inlet);
+        }
+        into[first..].reverse();
+    }
+
+    /// Drain: recorders that join from now on are born closed. Those already known must be closed by the caller, after
+    /// one more [`Registry::admit`].
+    pub(crate) fn close(&self) {
+        // SeqCst: see `join`.
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Counts a call that had no recorder to go through.
+    #[cfg_attr(loom, expect(dead_code, reason = "thread-locals are not modelled"))]
+    pub(crate) fn count_stray(&self, _cause: Cause) {
+        // Relaxed: a count that orders nothing.
+        self.strays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls that had no recorder to go through.
+    pub(crate) fn strays(&self) -> Dropped {
+        let mut out = Dropped::default();
+        // Relaxed: a count that orders nothing.
+        out.add(Cause::Reentrant, self.strays.load(Ordering::Relaxed));
+        out
+    }
+
+    /// Whether recorders joined that no drain has taken in yet. Without a drain: whether anyone has recorded.
+    #[must_use]
+    pub fn has_joiners(&self) -> bool {
+        // Acquire, for a caller that acts on what the joiner did before; pairs with the exchange in `join`.
+        !self.joined.load(Ordering::Acquire).is_null()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn ring_slots(&self) -> usize {
+        self.config.ring_slots
+    }
+
+    /// Every series whose number is at least `first`, in order.
+    #[must_use]
+    pub fn series_since(&self, first: usize) -> Vec<Arc<SeriesInfo>> {
+        self.catalogue.since(first)
+    }
+
+    /// The number of series registered so far.
+    pub(crate) fn series_count(&self) -> usize {
+        self.catalogue.len()
+    }
+
+    fn intern(&self, spec: SeriesSpec) -> Result<SeriesId, RegisterError> {
+        self.catalogue.intern(spec)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // Lanes that joined and were never admitted.
+        let mut unclaimed = Vec::new();
+        self.admit(&mut unclaimed);
+        #[cfg(not(loom))]
+        roll::strike(self.number);
+    }
+}
+
+/// Registers one series: `registry.histogram("planning_time").unit(Unit::Seconds).label("agent_id", "a1").register()`.
+#[derive(Debug)]
+#[must_use = "nothing is registered until `register` is called"]
+pub struct MetricBuilder<'a, H> {
+    registry: &'a Registry,
+    spec: SeriesSpec,
+    handle: std::marker::PhantomData<H>,
+}
+
+impl<'a, H: Handle> MetricBuilder<'a, H> {
+    fn new(registry: &'a Registry, name: &str, kind: Kind) -> Self {
+        let spec = SeriesSpec::new(name, kind);
+        MetricBuilder { registry, spec, handle: std::marker::PhantomData }
+    }
+
+    /// What values are measured in.
+    pub fn unit(mut self, unit: Unit) -> Self {
+        self.spec.unit = unit;
+        self
+    }
+
+    /// Adds a label. Values longer than 256 bytes are cut.
+    pub fn label(mut self, name: &str, value: &str) -> Self {
+        self.spec.labels.push((name.into(), value.into()));
+        self
+    }
+
+    /// One line of help for whoever reads the exposition.
+    pub fn help(mut self, help: &str) -> Self {
+        self.spec.help = help.into();
+        self
+    }
+
+    /// How many unusual values in a row make an anomaly; 1 unless set.
+    ///
+    /// Timings on a machine that is not real-time have lone outliers, since the scheduler takes the core away now and
+    /// then. With 3, only what stays unusual is reported, two samples later.
+    pub fn alarm_after(mut self, values: u32) -> Self {
+        self.spec.alarm_after = values;
+        self
+    }
+
+    /// Registers the series, or finds it. Takes a lock and allocates: do it once, outside the loop.
+    ///
+    /// # Errors
+    /// If a name is not allowed, or the metric exists with another kind or unit. Past the caps of [`RegistryConfig`]
+    /// it is no error: the handle is then that of the metric's overflow series.
+    pub fn register(self) -> Result<H, RegisterError> {
+        let id = self.registry.intern(self.spec)?;
+        Ok(H::of(id, self.registry.number))
+    }
+}
+
+#[cfg(not(loom))]
+pub(crate) use roll::find;
+
+#[cfg(loom)]
+fn enrol(build: impl FnOnce(u32) -> Registry) -> Arc<Registry> {
+    Arc::new(build(1))
+}
+
+#[cfg(not(loom))]
+use roll::enrol;
+
+/// All registries alive, by number: how a handle, which is `Copy` and holds only the number, finds its registry at a
+/// thread's first record. No drain ever takes this lock. loom's `Arc` has no weak form, and its models hold their
+/// registry themselves.
+#[cfg(not(loom))]
+mod roll {
+    use std::collections::HashMap;
+    use std::sync::{OnceLock, Weak};
+
+    use super::Registry;
+    use crate::sync::{Arc, Mutex, lock};
+
+    #[derive(Default)]
+    struct Roll {
+        last: u32,
+        alive: HashMap<u32, Weak<Registry>>,
+    }
+
+    fn roll() -> &'static Mutex<Roll> {
+        static ROLL: OnceLock<Mutex<Roll>> = OnceLock::new();
+        ROLL.get_or_init(Mutex::default)
+    }
+
+    /// Numbers are never used twice, so that a handle of a registry that is gone cannot reach another.
+    pub(super) fn enrol(build: impl FnOnce(u32) -> Registry) -> Arc<Registry> {
+        let roll = &mut *lock(roll());
+        roll.last += 1;
+        let registry = Arc::new(build(roll.last));
+        roll.alive.insert(roll.last, Arc::downgrade(&registry));
+        registry
+    }
+
+    pub(super) fn strike(number: u32) {
+        lock(roll()).alive.remove(&number);
+    }
+
+    pub(crate) fn find(number: u32) -> Option<Arc<Registry>> {
+        lock(roll()).alive.get(&number).and_then(Weak::upgrade)
+    }
+}

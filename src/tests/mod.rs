@@ -1,0 +1,4 @@
+//! Tests that cross modules.
+
+mod engine;
+mod layering;
