@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod oracle;
 mod round_trip;
 mod store;
 
