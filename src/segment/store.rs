@@ -372,9 +372,13 @@ impl Store {
                 }
                 Ok(bytes)
             }
-            Err(CommitError::Limit) => {
+            // A new file has room for it, unless it has not a single block and is too small all the same.
+            Err(CommitError::Limit) if writer.slot.blocks > 0 => {
                 self.finish_file(now);
-                Err(self.full("the process' file size limit (RLIMIT_FSIZE) leaves no room for a commit"))
+                self.try_commit(now)
+            }
+            Err(CommitError::Limit) => {
+                Err(self.full("a commit does not fit the process' file size limit (RLIMIT_FSIZE)"))
             }
             // Nothing of the commit counts, and the file is as valid as before: keep it for when there is room.
             Err(CommitError::Io(error)) if is_full(&error) => Err(self.full(&error.to_string())),
