@@ -100,8 +100,9 @@ fn run_replay(args: &replay::ReplayArgs, json: bool, out: &mut dyn Write, progre
     };
     let mut store = Segments::open(directory).map_err(|error| error.to_string())?;
     let consumer = Box::new(|published: &Published| store.append(published).map_err(|error| error.to_string()));
-    let code = replay::run(args, json, out, &mut show, Some(consumer))?;
-    store.close().map_err(|error| error.to_string())?;
+    let code = replay::run(args, json, out, &mut show, Some(consumer));
     bar.done();
-    Ok(code)
+    // Whatever came of the replay, what was taken is committed and the file closed in order.
+    let closed = store.close().map_err(|error| error.to_string());
+    code.and_then(|code| closed.map(|()| code))
 }

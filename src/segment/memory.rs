@@ -30,6 +30,8 @@ struct State {
     /// The files as of their last sync.
     durable: BTreeMap<String, Vec<u8>>,
     plan: Plan,
+    /// As `RLIMIT_FSIZE` would be.
+    max_len: Option<u64>,
     step: u64,
     /// Successful syncs of files, for tests of what is durable.
     syncs: u64,
@@ -50,6 +52,10 @@ struct MemoryFile {
 impl MemoryDisk {
     pub(crate) fn set_plan(&self, plan: Plan) {
         lock(&self.state).plan = plan;
+    }
+
+    pub(crate) fn set_max_file_len(&self, max_len: u64) {
+        lock(&self.state).max_len = Some(max_len);
     }
 
     pub(crate) fn steps(&self) -> u64 {
@@ -157,7 +163,7 @@ impl Disk for MemoryDisk {
     }
 
     fn max_file_len(&self) -> u64 {
-        u64::MAX
+        lock(&self.state).max_len.unwrap_or(u64::MAX)
     }
 }
 

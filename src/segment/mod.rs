@@ -13,6 +13,7 @@
 //!
 //! **Cost.** A reader holds one block (at most 1 MiB) at a time and takes time linear in the length of the file.
 
+mod config;
 mod damage;
 mod decode;
 mod directory;
@@ -46,7 +47,8 @@ pub use verify::{FileVerify, VerifyReport, verify};
 #[cfg(feature = "full")]
 pub(crate) use verify::verify_with;
 
-pub(crate) use store::{Appended, Store, StoreConfig, StoreCounters, StoreError, Summary};
+pub(crate) use config::{StoreConfig, StoreError};
+pub(crate) use store::Store;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -56,7 +56,7 @@ pub(crate) fn forge(image: &mut [u8], blocks: &[(usize, usize)]) {
 /// verdict of sound over a damaged file.
 pub fn scan_image(bytes: &[u8]) {
     let Ok(segment) = Segment::from_source(Box::new(bytes.to_vec()), Path::new("image.seg")) else { return };
-    let (mut end, mut number, mut damaged) = (DATA_OFF, None, !segment.damages().is_empty());
+    let (mut end, mut number, mut any_damage) = (DATA_OFF, None, !segment.damages().is_empty());
     for block in segment.blocks() {
         match block {
             Ok(block) => {
@@ -69,10 +69,10 @@ pub fn scan_image(bytes: &[u8]) {
                 let body = &bytes[from + 64..end as usize];
                 let stored = u32::from_le_bytes(bytes[from + 52..from + 56].try_into().unwrap_or_default());
                 assert_eq!(crc(body), stored, "block was returned although its checksum does not match");
-                damaged |= block.rows().is_err();
+                any_damage |= block.rows().is_err();
             }
             Err(damage) => {
-                damaged = true;
+                any_damage = true;
                 assert!(damage.offset >= end, "damage is reported inside an intact block");
                 end = damage.offset;
             }
@@ -80,5 +80,5 @@ pub fn scan_image(bytes: &[u8]) {
     }
     let (file, damages) = verify_segment(&segment);
     assert_eq!(file.sound, damages.is_empty());
-    assert_eq!(file.sound, !damaged, "verify and read disagree");
+    assert_eq!(file.sound, !any_damage, "verify and read disagree");
 }

@@ -41,7 +41,9 @@ impl Sink for Segments {
         store
             .append(published)
             .and_then(|appended| if appended.committed { Ok(()) } else { store.commit() })
-            .map_err(|error| SinkError::new(error.to_string()))
+            .map_err(|error| SinkError::new(error.to_string()))?;
+        // Committed, but a sync has failed: what the file holds may not survive a power cut.
+        store.problem().map_or(Ok(()), |problem| Err(SinkError::new(problem)))
     }
 
     fn close(&mut self) -> Result<(), SinkError> {

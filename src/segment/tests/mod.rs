@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod oracle;
 mod round_trip;
 mod store;
 
@@ -12,8 +13,8 @@ use std::time::Duration;
 use super::memory::MemoryDisk;
 use super::reader::Segment;
 use super::rows::Rows;
-use super::store::{Store, StoreConfig};
 use super::{Damage, Moment};
+use super::{Store, StoreConfig};
 use crate::aggregate::{Aggregator, Rows as WhichRows, Snapshot};
 use crate::detect::Published;
 use crate::ledger::Ledger;

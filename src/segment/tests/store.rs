@@ -99,6 +99,28 @@ fn while_waiting_the_disk_is_left_alone() {
 }
 
 #[test]
+fn the_file_size_limit_of_the_process_is_never_reached() {
+    let disk = MemoryDisk::default();
+    disk.set_max_file_len(40_000);
+    let mut store = write_windows(&disk, 100);
+    let counters = store.counters();
+    assert!(counters.files > 2 && counters.windows_lost == 0, "{counters:?}");
+    assert!(stored(&disk).into_iter().eq(1..=100));
+    assert!(disk.files().values().all(|bytes| bytes.len() <= 40_000));
+    // Too small for any commit: refused, without a heap of empty files.
+    disk.set_max_file_len(12_288);
+    let mut tiny = store_on(&disk, TestClock::new().config());
+    let mut source = Source::new();
+    for _ in 0..5 {
+        tiny.append(&source.full_window()).unwrap();
+        assert!(tiny.commit().is_err());
+    }
+    assert_eq!((tiny.counters().files, tiny.counters().windows_lost), (1, 5));
+    assert!(tiny.problem().unwrap().contains("RLIMIT_FSIZE"));
+    store.commit().unwrap();
+}
+
+#[test]
 fn a_failed_sync_ends_the_file() {
     let disk = MemoryDisk::default();
     let clock = TestClock::new();
