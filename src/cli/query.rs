@@ -86,10 +86,10 @@ pub(crate) fn run(args: &QueryArgs, json: bool, out: &mut dyn Write, now_ns: i64
         anomalies: args.anomalies,
         ledger: args.ledger,
     };
-    if let (Some(from), Some(to)) = (query.from_ns, query.to_ns) {
-        if from >= to {
-            return Err("--from is not before --to: the range is empty".into());
-        }
+    if let (Some(from), Some(to)) = (query.from_ns, query.to_ns)
+        && from >= to
+    {
+        return Err("--from is not before --to: the range is empty".into());
     }
     let directory = Directory::open(&args.path).map_err(|error| error.to_string())?;
     let result = evaluate(&directory, &query);
