@@ -140,7 +140,7 @@
 //!
 //! use afferent::Engine;
 //!
-//! let engine = Engine::builder().window(Duration::from_millis(100)).start()?;
+//! let engine = Engine::builder().start()?;
 //! let (found, anomalies) = std::sync::mpsc::channel();
 //! engine.on_anomaly(move |anomaly| drop(found.send(anomaly.to_string())));
 //!
