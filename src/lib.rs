@@ -74,10 +74,10 @@
 //!
 //! | call | ns | limit in the same run |
 //! | --- | --- | --- |
-//! | [`Counter::add`] | @counter@ | thread-local cell: @cell@ |
-//! | [`Histogram::record`], [`Gauge::set`] | @histogram@ | time stamp and raw 16-byte push: @stamped@ |
-//! | [`Recorder::record`] | @recorder@ | the same |
-//! | [`Histogram::record`] while the engine drains | @live@ | the same |
+//! | [`Counter::add`] | 1.9 | thread-local cell: 0.5 |
+//! | [`Histogram::record`], [`Gauge::set`] | 11.0 | time stamp and raw 16-byte push: 9.5 |
+//! | [`Recorder::record`] | 9.3 | the same |
+//! | [`Histogram::record`] while the engine drains | 11.1 | the same |
 //!
 //! The time stamp is most of it. None of these calls takes a lock, makes a system call or allocates, except a thread's
 //! first record, which allocates its ring and its cells. Registering a series takes a lock and allocates: do it once.
