@@ -126,7 +126,7 @@ impl Drain {
     }
 
     /// The number of lanes held.
-    #[cfg(any(loom, fuzzing))]
+    #[cfg(loom)]
     pub fn lanes(&self) -> usize {
         self.inlets.len()
     }

@@ -137,7 +137,6 @@ impl EngineBuilder {
     }
 
     /// Something that runs beside the engine.
-    #[cfg_attr(not(feature = "serve"), expect(dead_code, reason = "the HTTP endpoint is the only one"))]
     pub(crate) fn service(mut self, start: StartService) -> Self {
         self.services.push(start);
         self

@@ -52,7 +52,7 @@ pub(crate) fn push(registry: u32, series: SeriesId, value: f64) {
             // cleared before the box is dropped. No other reference exists: `push` does not come back here.
             unsafe { (*fast.recorder.get()).push(series, value) };
         } else {
-            slow(registry, |recorder| recorder.push(series, value));
+            slow_push(registry, series, value);
         }
     });
 }
@@ -67,14 +67,27 @@ pub(crate) fn add(registry: u32, series: SeriesId, by: u64) {
             let cell = unsafe { &*fast.cells.get().add(series.index()) };
             super::cells::add(cell, by);
         } else {
-            slow(registry, |recorder| recorder.cells().add(series, by));
+            slow_add(registry, series, by);
         }
     });
 }
 
+// Out of line and with their arguments by value, so that the fast path keeps everything in registers.
+
 #[cold]
 #[inline(never)]
-fn slow(registry: u32, action: impl FnOnce(&mut Recorder)) {
+fn slow_push(registry: u32, series: SeriesId, value: f64) {
+    with_owned(registry, |recorder| recorder.push(series, value));
+}
+
+#[cold]
+#[inline(never)]
+fn slow_add(registry: u32, series: SeriesId, by: u64) {
+    with_owned(registry, |recorder| recorder.cells().add(series, by));
+}
+
+/// Finds or makes this thread's recorder for a registry, acts on it, and remembers it as the one used last.
+fn with_owned(registry: u32, action: impl FnOnce(&mut Recorder)) {
     let outcome = OWNED.try_with(|owned| {
         let Ok(mut owned) = owned.try_borrow_mut() else { return false };
         let recorder = match owned.0.iter_mut().find(|recorder| recorder.registry() == registry) {

@@ -2,14 +2,14 @@
 
 use rtrb::Producer;
 
-#[cfg(not(loom))]
+#[cfg(all(feature = "enable", not(loom)))]
 use super::cells::Cells;
 use super::handle::{Counter, Gauge, Histogram};
 use super::lane::Lane;
 use crate::ledger::Cause;
 use crate::record::{Event, SeriesId};
 use crate::sync::Arc;
-use crate::time::Clock;
+use crate::time::{self, Clock};
 
 /// The producing end of one ring: the fastest way to record.
 ///
@@ -69,22 +69,39 @@ impl Recorder {
 
     #[inline]
     pub(crate) fn push(&mut self, series: SeriesId, value: f64) {
-        if self.lane.is_closed() {
-            self.lane.count_refused(Cause::AfterClose);
-        } else if self.events.push(Event { series, tick: self.clock.tick(), value }).is_ok() {
+        if self.lane.is_plain() {
+            self.push_stamped(Event { series, tick: time::counter_tick(), value });
+        } else {
+            self.push_otherwise(series, value);
+        }
+    }
+
+    #[inline]
+    fn push_stamped(&mut self, event: Event) {
+        if self.events.push(event).is_ok() {
             self.lane.count_accepted();
         } else {
             self.lane.count_refused(Cause::RingFull);
         }
     }
 
-    #[cfg(not(loom))]
+    /// After the close, or with a clock that is not the processor's counter.
+    #[inline(never)]
+    fn push_otherwise(&mut self, series: SeriesId, value: f64) {
+        if self.lane.is_closed() {
+            self.lane.count_refused(Cause::AfterClose);
+        } else {
+            self.push_stamped(Event { series, tick: self.clock.tick(), value });
+        }
+    }
+
+    #[cfg(all(feature = "enable", not(loom)))]
     pub(crate) fn cells(&self) -> &Cells {
         &self.lane.cells
     }
 
     /// The registry this recorder belongs to.
-    #[cfg(not(loom))]
+    #[cfg(all(feature = "enable", not(loom)))]
     pub(crate) fn registry(&self) -> u32 {
         self.registry
     }
