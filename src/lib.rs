@@ -187,6 +187,11 @@
 //!
 //! [segment format]: https://github.com/afferent/afferent/blob/main/docs/format/segment.md
 
+#![cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, unused_imports, reason = "smaller builds leave out callers, not what they call")
+)]
+
 mod sync;
 pub mod time;
 
@@ -194,6 +199,7 @@ pub mod ledger;
 pub mod record;
 pub mod ring;
 
+#[cfg(any(feature = "engine", loom))]
 mod drain;
 
 #[cfg(feature = "engine")]
@@ -232,13 +238,16 @@ pub use engine::Engine;
 #[cfg(any(loom, fuzzing))]
 #[doc(hidden)]
 pub mod __internal {
+    #[cfg(loom)]
     pub use crate::drain::{Account, Drain};
+    #[cfg(loom)]
     pub use crate::ring::{Inlet, Lane};
 
     #[cfg(all(fuzzing, feature = "engine"))]
     pub use crate::adapters::recorded::fuzz as fuzz_recorded;
 
     /// The lanes that joined since the last call.
+    #[cfg(loom)]
     pub fn admit(registry: &crate::ring::Registry, into: &mut Vec<Inlet>) {
         registry.admit(into);
     }

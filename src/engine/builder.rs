@@ -14,6 +14,7 @@ use crate::ring::{Registry, RegistryConfig};
 use crate::sink::prometheus::Exposition;
 use crate::sink::{FanOut, Segments, Sink};
 use crate::sync::{Arc, AtomicBool, Mutex};
+use crate::time::Timestamps;
 
 /// Starts a service once the engine's view exists.
 /// Given the prefix of exposed names, and the pages of a Prometheus sink if there is one: both
@@ -97,6 +98,12 @@ impl EngineBuilder {
         self
     }
 
+    /// What samples are stamped with; exact times unless set.
+    pub fn timestamps(mut self, timestamps: Timestamps) -> Self {
+        self.registry.timestamps = timestamps;
+        self
+    }
+
     /// Keeps every window and anomaly in segment files below this directory, which is created if need be.
     ///
     /// One engine a directory. Files are at most 16 MiB; the oldest go when they are 7 days old or 512 MiB in all.
@@ -137,7 +144,6 @@ impl EngineBuilder {
     }
 
     /// Something that runs beside the engine.
-    #[cfg_attr(not(feature = "serve"), expect(dead_code, reason = "the HTTP endpoint is the only one"))]
     pub(crate) fn service(mut self, start: StartService) -> Self {
         self.services.push(start);
         self

@@ -91,11 +91,17 @@ impl FromStr for Stat {
             "p999" => Stat::Quantile(0.999),
             "p9999" => Stat::Quantile(0.9999),
             _ => {
-                let percent: f64 = text.strip_prefix('p').and_then(|rest| rest.parse().ok()).ok_or_else(error)?;
-                if !(0.0..=100.0).contains(&percent) {
+                let percent = text.strip_prefix('p').ok_or_else(error)?;
+                if !percent.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
                     return Err(error());
                 }
-                Stat::Quantile(percent / 100.0)
+                // The decimal point is moved in the text: dividing by 100 would round a second time, and with the rank
+                // at a whole number the last bit decides which value is meant.
+                let quantile: f64 = format!("{percent}e-2").parse().map_err(|_| error())?;
+                if !(0.0..=1.0).contains(&quantile) {
+                    return Err(error());
+                }
+                Stat::Quantile(quantile)
             }
         })
     }
@@ -113,6 +119,14 @@ mod tests {
             assert_eq!(text.parse::<Stat>().unwrap().to_string(), text);
         }
         assert_eq!("p999".parse::<Stat>().unwrap().to_string(), "p99.9");
+    }
+
+    #[test]
+    fn a_percentile_is_the_number_it_says() {
+        for permille in 0..=1_000_u32 {
+            let text = format!("p{}", f64::from(permille) / 10.0);
+            assert_eq!(text.parse(), Ok(Stat::Quantile(f64::from(permille) / 1_000.0)), "{text}");
+        }
     }
 
     #[test]

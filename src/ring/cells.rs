@@ -27,7 +27,7 @@ impl Cells {
     }
 
     /// Where the cells are; the one of series `n` is the `n`-th from here.
-    #[cfg(not(loom))]
+    #[cfg(all(feature = "enable", not(loom)))]
     pub(crate) fn first(&self) -> *const AtomicU64 {
         self.cells.as_ptr()
     }

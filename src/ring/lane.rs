@@ -6,7 +6,7 @@ use rtrb::Consumer;
 use super::cells::Cells;
 use crate::ledger::{Cause, Dropped};
 use crate::record::Event;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Counts and flags of one recorder. All counts have a single writer, the recorder; the drain only reads them.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Lane {
     pub(crate) cells: Cells,
 }
 
-/// On a line of their own, away from what the drain writes. `closed` is written once in a lane's life, so reading it
+/// On a line of their own, away from what the drain writes. `state` is written once in a lane's life, so reading it
 /// beside the counts costs the recorder nothing.
 #[derive(Debug)]
 struct Counts {
@@ -23,57 +23,84 @@ struct Counts {
     refused_full: AtomicU64,
     refused_closed: AtomicU64,
     refused_unknown: AtomicU64,
-    closed: AtomicBool,
+    state: AtomicU32,
     left: AtomicBool,
 }
 
+/// The engine has closed.
+const CLOSED: u32 = 1;
+/// Samples take the published tick.
+const PUBLISHED_TICK: u32 = 2;
+/// Samples read a clock that is not the processor's counter.
+const OTHER_CLOCK: u32 = 4;
+
+/// Where a recorder gets its time from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    /// The processor's counter.
+    Counter,
+    /// The tick that the aggregator published last.
+    Published,
+    /// Some other clock.
+    Clock,
+}
+
 impl Lane {
-    pub(crate) fn new(cells: usize) -> Lane {
+    pub(crate) fn new(cells: usize, stamp: Stamp) -> Lane {
         Lane {
             counts: CachePadded::new(Counts {
                 accepted: AtomicU64::new(0),
                 refused_full: AtomicU64::new(0),
                 refused_closed: AtomicU64::new(0),
                 refused_unknown: AtomicU64::new(0),
-                closed: AtomicBool::new(false),
+                state: AtomicU32::new(match stamp {
+                    Stamp::Counter => 0,
+                    Stamp::Published => PUBLISHED_TICK,
+                    Stamp::Clock => OTHER_CLOCK,
+                }),
                 left: AtomicBool::new(false),
             }),
             cells: Cells::new(cells),
         }
     }
 
-    /// Producer: one more event is in the ring.
+    /// Producer: so many more events are in the ring.
     #[inline]
-    pub(crate) fn count_accepted(&self) {
+    pub(crate) fn count_accepted(&self, events: u64) {
         let accepted = &self.counts.accepted;
         // Relaxed load: single writer. Release store, paired with the Acquire load in `accepted`: whoever sees the
         // count sees the event in the ring.
-        accepted.store(accepted.load(Ordering::Relaxed) + 1, Ordering::Release);
+        accepted.store(accepted.load(Ordering::Relaxed) + events, Ordering::Release);
     }
 
-    /// Producer: an event was refused.
+    /// Producer: so many events were refused.
     #[cold]
-    pub(crate) fn count_refused(&self, cause: Cause) {
+    pub(crate) fn count_refused(&self, cause: Cause, events: u64) {
         let count = match cause {
             Cause::RingFull => &self.counts.refused_full,
             Cause::AfterClose => &self.counts.refused_closed,
             _ => &self.counts.refused_unknown,
         };
         // Relaxed load: single writer. Release store, paired with the Acquire loads in `refused`.
-        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
+        count.store(count.load(Ordering::Relaxed) + events, Ordering::Release);
     }
 
-    /// Producer: whether the engine has closed.
+    /// Producer: how to stamp a sample; `None` once the engine has closed.
     #[inline]
-    pub(crate) fn is_closed(&self) -> bool {
-        // Relaxed: nothing is read on the strength of it, and a recorder that sees it late is accounted for (see the
-        // module's page on closing).
-        self.counts.closed.load(Ordering::Relaxed)
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        // Relaxed: nothing is read on the strength of it, and a recorder that sees the close late is accounted for (see
+        // the module's page on closing).
+        match self.counts.state.load(Ordering::Relaxed) {
+            0 => Some(Stamp::Counter),
+            PUBLISHED_TICK => Some(Stamp::Published),
+            OTHER_CLOCK => Some(Stamp::Clock),
+            _ => None,
+        }
     }
 
     pub(crate) fn close(&self) {
-        // Relaxed: see `is_closed`.
-        self.counts.closed.store(true, Ordering::Relaxed);
+        // Relaxed: see `stamp`.
+        self.counts.state.fetch_or(CLOSED, Ordering::Relaxed);
     }
 
     /// Producer: its last act.

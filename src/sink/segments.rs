@@ -22,7 +22,6 @@ impl Segments {
 
 impl Segments {
     /// Takes a window without committing it at once: for a replay, whose windows come by the hundred thousand.
-    #[cfg_attr(not(feature = "full"), expect(dead_code, reason = "only replay takes windows in bulk"))]
     pub(crate) fn append(&mut self, published: &Published) -> Result<(), StoreError> {
         match &mut self.0 {
             Some(store) => store.append(published).map(|_| ()),
