@@ -74,12 +74,14 @@
 //!
 //! | call | ns | limit in the same run |
 //! | --- | --- | --- |
-//! | [`Counter::add`] | 1.9 | thread-local cell: 0.5 |
-//! | [`Histogram::record`], [`Gauge::set`] | 11.0 | time stamp and raw 16-byte push: 9.5 |
-//! | [`Recorder::record`] | 9.3 | the same |
-//! | [`Histogram::record`] while the engine drains | 11.1 | the same |
+//! | [`Counter::add`] | @counter@ | thread-local cell: @cell@ |
+//! | [`Histogram::record`], [`Gauge::set`] | @histogram@ | time stamp and raw 16-byte push: @stamped@ |
+//! | [`Recorder::record`] | @recorder@ | the same |
+//! | [`Histogram::record`] while the engine drains | @live@ | the same |
+//! | [`Histogram::record`], [coarse](time::Timestamps::Coarse) | @coarse@ | raw 16-byte push: @push@ |
+//! | [`Histogram::record_many`], a value of 256 | @many@ | plain 16-byte store: @store@ |
 //!
-//! The time stamp is most of it. None of these calls takes a lock, makes a system call or allocates, except a thread's
+//! The time stamp is most of an exact record. None of these calls takes a lock, makes a system call or allocates, except a thread's
 //! first record, which allocates its ring and its cells. Registering a series takes a lock and allocates: do it once.
 //!
 //! Memory: a ring of 16,384 slots (256 KiB) for each recording thread; cells of 8 bytes for each series and thread
