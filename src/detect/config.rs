@@ -33,8 +33,8 @@ impl Default for ZScore {
 
 /// Tukey's fences: how many interquartile ranges a value lies beyond the quartiles of the last 1,000.
 ///
-/// Right for skewed values and values with outliers, which hardly move the quartiles. Blind where more than three
-/// quarters of all values are equal, since the range between the quartiles is then 0.
+/// Right for skewed values and values with outliers, which hardly move the quartiles. Where the middle
+/// half of all values is equal, the range between the quartiles is 0, and a share of the series' size stands in for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Iqr {
     k: f64,

@@ -138,7 +138,7 @@ impl QueryResult {
             out.push_str(&if rows.len() > 1 { table(&rows) } else { "no such series in this range\n".into() });
         }
         if let Some(anomalies) = &self.anomalies {
-            out.push_str(&format!("{} anomalies\n", anomalies.len()));
+            out.push_str(&format!("{}\n", text::counted(anomalies.len() as u64, "anomaly", "anomalies")));
             for anomaly in anomalies {
                 out.push_str(&format!("  {anomaly}\n"));
             }

@@ -278,7 +278,8 @@ impl fmt::Display for InspectReport {
         indented(out, &text::table(&table))?;
         writeln!(out, "\nruns")?;
         for run in &self.runs {
-            writeln!(out, "  {}: {} files, {} windows", run.run_id, run.files, thousands(run.windows))?;
+            let files = text::counted(run.files, "file", "files");
+            writeln!(out, "  {}: {files}, {}", run.run_id, text::counted(run.windows, "window", "windows"))?;
             if let Some(ledger) = &run.ledger {
                 writeln!(out, "    {ledger}")?;
             }

@@ -117,6 +117,11 @@ pub(crate) fn thousands(value: u64) -> String {
     out
 }
 
+/// A number of things: `1 file`, `1,234 files`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(count), if count == 1 { one } else { many })
+}
+
 /// `name{label="value",..}` with `\`, `"` and line ends escaped, as in a selector.
 pub(crate) fn series(name: &str, labels: &[(String, String)]) -> String {
     let mut out = String::from(name);
@@ -187,6 +192,8 @@ mod tests {
     fn sizes_and_numbers() {
         assert_eq!((bytes(1_023), bytes(16 << 20)), ("1023 B".into(), "16.0 MiB".into()));
         assert_eq!((thousands(999), thousands(1_234_567)), ("999".into(), "1,234,567".into()));
+        assert_eq!(counted(1, "file", "files"), "1 file");
+        assert_eq!(counted(0, "file", "files"), "0 files");
     }
 
     #[test]

@@ -156,9 +156,9 @@ impl fmt::Display for VerifyReport {
             writeln!(out, "{}: {what}", file.file.display())?;
             write!(
                 out,
-                "  {} blocks, {} rows, committed to offset {}",
-                text::thousands(file.blocks),
-                text::thousands(file.rows),
+                "  {}, {}, committed to offset {}",
+                text::counted(file.blocks, "block", "blocks"),
+                text::counted(file.rows, "row", "rows"),
                 file.committed
             )?;
             if file.uncommitted_bytes > 0 {
@@ -175,11 +175,11 @@ impl fmt::Display for VerifyReport {
         }
         writeln!(
             out,
-            "{}: {} files, {} blocks, {} rows, {}",
+            "{}: {}, {}, {}, {}",
             if self.sound { "sound" } else { "NOT SOUND" },
-            self.files.len(),
-            text::thousands(self.blocks),
-            text::thousands(self.rows),
+            text::counted(self.files.len() as u64, "file", "files"),
+            text::counted(self.blocks, "block", "blocks"),
+            text::counted(self.rows, "row", "rows"),
             text::bytes(self.bytes)
         )
     }
