@@ -1,0 +1,172 @@
+//! What every command has in common: help that teaches, exit codes, JSON alone on standard output, a reader that leaves.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{json, run, stderr};
+
+const COMMANDS: [&[&str]; 8] = [
+    &["demo"],
+    &["replay"],
+    &["inspect"],
+    &["verify"],
+    &["query"],
+    &["bench"],
+    &["bench", "record"],
+    &["bench", "pipeline"],
+];
+
+#[test]
+fn help_teaches() {
+    let top = run(&["--help"]);
+    assert_eq!(top.status.code(), Some(0));
+    let top = String::from_utf8(top.stdout).unwrap();
+    for command in COMMANDS {
+        assert!(top.contains(&format!("\n  {} ", command[0])), "{command:?} is not listed: {top}");
+        for flag in ["--help", "-h"] {
+            let help = run(&[command, &[flag]].concat());
+            assert_eq!((help.status.code(), stderr(&help)), (Some(0), String::new()), "{command:?}");
+            let help = String::from_utf8(help.stdout).unwrap();
+            assert!(help.contains(&format!("Usage: afferent {}", command.join(" "))), "{command:?}: {help}");
+            assert!(flag == "-h" || help.contains("Examples:\n"), "{command:?} has no examples: {help}");
+            let example = format!("  afferent {}", command.join(" "));
+            assert!(flag == "-h" || help.contains(&example), "{command:?}: {help}");
+            let widest = help.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= 120, "{command:?}: a line of {widest} characters");
+        }
+    }
+    assert_eq!(run(&["--version"]).stdout, format!("afferent {}\n", env!("CARGO_PKG_VERSION")).as_bytes());
+}
+
+#[test]
+fn what_is_not_understood_exits_with_2() {
+    for command in COMMANDS {
+        let output = run(&[command, &["--no-such-flag"]].concat());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{command:?}");
+        assert!(stderr(&output).contains("--no-such-flag"), "{command:?}: {}", stderr(&output));
+    }
+    for wrong in [
+        &["no-such-command"][..],
+        &[],
+        &["replay"],
+        &["verify"],
+        &["query"],
+        &["demo", "--seconds", "soon"],
+        &["demo", "--listen", "here"],
+        &["bench", "--repetitions", "0"],
+    ] {
+        let output = run(wrong);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{wrong:?}");
+        assert!(!stderr(&output).is_empty(), "{wrong:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().to_str().unwrap();
+    for command in ["inspect", "verify", "query"] {
+        for path in [empty, "/no/such/path"] {
+            let output = run(&[command, path, "--json"]);
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{command} {path}");
+            assert!(stderr(&output).contains(path), "{command}: {}", stderr(&output));
+        }
+    }
+    assert_eq!(run(&["query", empty, "--stat", "median"]).status.code(), Some(2));
+    assert_eq!(run(&["demo", "--seconds", "-1", "--listen", "127.0.0.1:0"]).status.code(), Some(2));
+}
+
+/// Segments of a short run, and a recording.
+fn material() -> (tempfile::TempDir, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, csv) = (path("data"), path("steady.csv"));
+    let rows: String = (0..600).map(|row| format!("{},{}\n", 1_700_000_000 + row, row % 7)).collect();
+    std::fs::write(&csv, format!("timestamp,value\n{rows}")).unwrap();
+    let replayed = run(&["replay", &csv, "--kind", "histogram", "--data", &data]);
+    assert_eq!(replayed.status.code(), Some(0), "{}", stderr(&replayed));
+    (folder, data, csv)
+}
+
+#[test]
+fn json_is_one_document_and_nothing_else() {
+    let (_folder, data, csv) = material();
+    let calls: [&[&str]; 8] = [
+        &["demo", "--seconds", "0.1", "--listen", "127.0.0.1:0"],
+        &["replay", &csv],
+        &["inspect", &data],
+        &["verify", &data],
+        &["query", &data, "--series", "*"],
+        &["query", &data, "--ledger", "--anomalies", "--series", "*", "--step", "1s"],
+        &["bench", "record", "--repetitions", "3"],
+        &["bench", "pipeline", "--repetitions", "3"],
+    ];
+    for call in calls {
+        // The flag is global: it may stand before the command as well as after it.
+        for call in [[call, &["--json"]].concat(), [&["--json"], call].concat()] {
+            let output = run(&call);
+            assert_eq!(output.status.code(), Some(0), "{call:?}: {}", stderr(&output));
+            assert!(json(&output).is_object(), "{call:?}");
+            assert!(output.stdout.ends_with(b"}\n"), "{call:?}: a last line has an end");
+            if call.contains(&"bench") {
+                break;
+            }
+        }
+    }
+}
+
+/// Standard output is closed before anything is written to it, as under `| head -0`, or after a line.
+#[test]
+fn a_reader_that_leaves_is_no_panic() {
+    let (_folder, data, csv) = material();
+    let calls: [&[&str]; 8] = [
+        &["--help"],
+        &["demo", "--seconds", "0.1", "--listen", "127.0.0.1:0"],
+        &["replay", &csv],
+        &["replay", &csv, "--json"],
+        &["inspect", &data],
+        &["verify", &data, "--json"],
+        &["query", &data, "--series", "*", "--step", "1s"],
+        &["query", &data, "--series", "*", "--step", "1s", "--ledger", "--json"],
+    ];
+    for call in calls {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_afferent"))
+            .args(call)
+            .stdout(Stdio::from(writer))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap();
+        let said = stderr(&output);
+        assert!(!said.contains("panicked"), "{call:?}: {said}");
+        assert_eq!(output.status.code(), Some(0), "{call:?}: whoever reads has heard enough: {said}");
+    }
+    // And the real `head`.
+    let piped = format!("{} query {data} --series '*' --step 1s | head -1", env!("CARGO_BIN_EXE_afferent"));
+    let output = Command::new("bash").args(["-o", "pipefail", "-c", &piped]).output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
+}
+
+#[test]
+fn bench_gives_every_figure_beside_its_limit() {
+    let output = run(&["bench", "record", "--json", "--repetitions", "3"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report = json(&output);
+    assert!(report["machine"]["cores"].as_u64().unwrap() >= 1, "{report}");
+    let figures = report["figures"].as_array().unwrap();
+    let named = |name: &str| figures.iter().find(|figure| figure["name"] == name);
+    for name in ["counter_add", "histogram_exact", "recorder_exact", "ring_push", "clock_read"] {
+        assert!(named(name).is_some(), "{name} is missing: {report}");
+    }
+    for figure in figures {
+        let number = |key: &str| figure[key].as_f64().unwrap_or_else(|| panic!("{key}: {figure}"));
+        let text = |key: &str| figure[key].as_str().filter(|text| !text.is_empty()).is_some();
+        assert!(text("name") && text("unit") && text("limit_name"), "{figure}");
+        assert!(number("value") > 0.0 && number("limit") > 0.0 && number("spread") >= 0.0, "{figure}");
+        // Cost over the limit's cost: of a time that is value over limit.
+        let ratio = number("value") / number("limit");
+        assert!(figure["unit"] != "ns" || (number("ratio") / ratio - 1.0).abs() < 1e-6, "{figure}");
+        assert!(figure.as_object().unwrap().values().all(|value| *value != Value::Null), "{figure}");
+    }
+}
