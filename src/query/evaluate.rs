@@ -279,7 +279,11 @@ impl Pass<'_> {
             let Some(&Some(place)) = numbers.get(&row.series) else { continue };
             let Some(series) = self.series.get_mut(place) else { continue };
             let (indices, counts) = rows.buckets(at);
-            series.steps.entry(query.step_of(row.ts_ns)).or_default().tally.add(indices, counts);
+            let sum = series.steps.entry(query.step_of(row.ts_ns)).or_default();
+            sum.tally.add(indices, counts);
+            // Where the block with the window's count and sum is damaged, this row is all there is of it.
+            sum.start_ns = sum.start_ns.min(row.ts_ns);
+            sum.end_ns = sum.end_ns.max(row.end_ns);
         }
     }
 
@@ -330,6 +334,8 @@ fn step(query: &Query, number: i64, sum: Sum, scheme: Option<Scheme>) -> Step {
     let buckets = scheme.map(|scheme| tally.into_buckets(scheme));
     let value = |stat: &Stat| {
         let value = match *stat {
+            // Only buckets were readable, and 0 would be no answer but a wrong one.
+            Stat::Count | Stat::Sum | Stat::Rate if windows == 0 => f64::NAN,
             Stat::Count => stats.count as f64,
             Stat::Sum => stats.sum,
             Stat::Min => stats.min,

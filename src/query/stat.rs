@@ -91,11 +91,16 @@ impl FromStr for Stat {
             "p999" => Stat::Quantile(0.999),
             "p9999" => Stat::Quantile(0.9999),
             _ => {
-                let percent: f64 = text.strip_prefix('p').and_then(|rest| rest.parse().ok()).ok_or_else(error)?;
-                if !(0.0..=100.0).contains(&percent) {
+                let percent = text.strip_prefix('p').ok_or_else(error)?;
+                if !percent.bytes().all(|c| c.is_ascii_digit() || c == b'.') {
                     return Err(error());
                 }
-                Stat::Quantile(percent / 100.0)
+                // Not divided by 100: 99.9 / 100 is a little more than 0.999, and asks for the value after the right one.
+                let q: f64 = format!("{percent}e-2").parse().map_err(|_| error())?;
+                if !(0.0..=1.0).contains(&q) {
+                    return Err(error());
+                }
+                Stat::Quantile(q)
             }
         })
     }
@@ -116,8 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn a_percentile_is_the_nearest_float() {
+        for (text, q) in [("p99.9", 0.999), ("p0.7", 0.007), ("p55", 0.55), ("p99.99", 0.9999), ("p07", 0.07)] {
+            assert_eq!(text.parse::<Stat>(), Ok(Stat::Quantile(q)), "{text}");
+        }
+    }
+
+    #[test]
     fn others_are_refused_with_a_list() {
-        for text in ["", "p", "p101", "p-1", "pNaN", "median", "pinf"] {
+        for text in ["", "p", "p.", "p1e1", "p+5", "p101", "p-1", "pNaN", "median", "pinf"] {
             assert!(text.parse::<Stat>().unwrap_err().to_string().contains("p99.9"), "{text}");
         }
     }

@@ -15,7 +15,7 @@ log=$(mktemp)
 target/release/afferent demo --listen 127.0.0.1:0 --prefix active_inference >/dev/null 2>"$log" &
 demo=$!
 trap 'kill "$demo" 2>/dev/null || true; rm -f "$log"' EXIT
-until url=$(grep -om1 'http://[0-9.:]*/' "$log"); do
+until url=$(sed -n 's|^live page: \(http://[0-9.:]*/\).*|\1|p;T;q' "$log") && [[ $url ]]; do
   kill -0 "$demo"
   sleep 0.05
 done

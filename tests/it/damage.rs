@@ -65,7 +65,10 @@ fn facts(answer: &Value, named: bool) -> Facts {
         for step in series["steps"].as_array().unwrap() {
             let (at, values) = (step["from_ns"].as_i64().unwrap(), &step["values"]);
             let scalar = format!("{name} {} {} {} {}", values["count"], values["sum"], values["min"], values["last"]);
-            out.insert(("SCALAR", at, scalar));
+            // Absent where the block that says how many there were is damaged.
+            if !values["count"].is_null() {
+                out.insert(("SCALAR", at, scalar));
+            }
             if !values["p50"].is_null() {
                 out.insert(("HIST", at, format!("{name} {} {}", values["p50"], values["p99"])));
             }

@@ -62,9 +62,9 @@ fn a_hundred_kills_in_one_directory() {
         let start = Instant::now();
         let verified = run(&["verify", data, "--json"]);
         slowest_verify = slowest_verify.max(start.elapsed());
-        // Killed before the very first file had its name: there is nothing to verify yet.
+        // The first file comes with the first window, at the latest after a second.
         if verified.status.code() == Some(2) && stderr(&verified).contains("holds no segment") {
-            assert!(served.is_none(), "{what}: it ran and left no file");
+            assert!(after < Duration::from_millis(1_300), "{what}: it ran and left no file");
             continue;
         }
         assert_eq!(
