@@ -103,6 +103,8 @@ pub struct Ledger {
     pub increments: u64,
     /// Sum of all counter increments that entered a window.
     pub gathered: u64,
+    /// Sum of all counter increments that threads made after the engine was shut down.
+    pub increments_late: u64,
     /// Values outside their histogram's range. They are aggregated (count, sum, minimum and maximum are true) and sit
     /// in the histogram's outermost bucket.
     pub clamped: u64,
@@ -116,7 +118,7 @@ impl Ledger {
     pub fn closes(&self) -> bool {
         self.consistent
             && self.recorded == self.aggregated + self.dropped.total() + self.in_flight
-            && self.increments == self.gathered
+            && self.increments == self.gathered + self.increments_late
     }
 
     /// The share of recorded samples that were not dropped, 0 to 1; 1 where nothing was recorded.

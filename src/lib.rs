@@ -1,5 +1,10 @@
 //! afferent
 
+#![cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, unused_imports, reason = "smaller builds leave out callers, not what they call")
+)]
+
 mod sync;
 pub mod time;
 
@@ -7,6 +12,7 @@ pub mod ledger;
 pub mod record;
 pub mod ring;
 
+#[cfg(any(feature = "engine", loom))]
 mod drain;
 
 #[cfg(feature = "engine")]
@@ -22,7 +28,8 @@ pub mod segment;
 #[cfg(feature = "engine")]
 pub mod sink;
 
-#[cfg(feature = "engine")]
+// Replay is the binary's; the parsers are also what the fuzzer feeds.
+#[cfg(any(feature = "full", all(fuzzing, feature = "engine")))]
 mod adapters;
 
 #[cfg(feature = "serve")]
@@ -44,10 +51,16 @@ pub use engine::Engine;
 #[cfg(any(loom, fuzzing))]
 #[doc(hidden)]
 pub mod __internal {
+    #[cfg(loom)]
     pub use crate::drain::{Account, Drain};
+    #[cfg(loom)]
     pub use crate::ring::{Inlet, Lane};
 
+    #[cfg(all(fuzzing, feature = "engine"))]
+    pub use crate::adapters::recorded::fuzz as fuzz_recorded;
+
     /// The lanes that joined since the last call.
+    #[cfg(loom)]
     pub fn admit(registry: &crate::ring::Registry, into: &mut Vec<Inlet>) {
         registry.admit(into);
     }

@@ -1,8 +1,8 @@
 //! The one door to atomics, cells, locks and threads.
 //!
 //! Everything the loom models should see comes through here: with `--cfg loom` the names below are loom's, otherwise
-//! they are the standard library's. `clippy.toml` forbids `std::sync::atomic` everywhere else, so that no protocol can
-//! hide from the model checker.
+//! they are the standard library's. A test (`tests/layering.rs`) forbids atomics from anywhere else, so that no
+//! protocol can hide from the model checker.
 //!
 //! The switch is `cfg(loom)` alone: a crate that is built as a dependency (as the `loom-tests` package builds this one)
 //! has no `cfg(test)`, and a switch on both would quietly hand the models the real atomics.
@@ -10,13 +10,13 @@
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
     Arc, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
 };
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
     Arc, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
 };
 
 /// Takes a lock whether or not an earlier holder panicked.

@@ -76,6 +76,14 @@ impl Clock {
         (self.raw() >> TICK_SHIFT) as u32
     }
 
+    /// Whether [`counter_tick`] gives this clock's stamps.
+    pub(crate) fn is_counter(&self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return matches!(self.source, Source::Tsc);
+        #[cfg(not(target_arch = "x86_64"))]
+        return false;
+    }
+
     /// Monotonic and wall time, in nanoseconds.
     fn os_times(&self) -> (u64, i64) {
         match &self.source {
@@ -98,6 +106,17 @@ impl Clock {
             Source::Manual(_) => "manual",
         }
     }
+}
+
+/// The stamp of a record made now, by the processor's counter. Only for clocks that are the counter
+/// ([`Clock::is_counter`]): it spares the recording path the question.
+#[inline]
+pub(crate) fn counter_tick() -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as in `Clock::raw`.
+    return (unsafe { core::arch::x86_64::_rdtsc() } >> TICK_SHIFT) as u32;
+    #[cfg(not(target_arch = "x86_64"))]
+    return 0;
 }
 
 /// Nanoseconds since the Unix epoch by the system's wall clock.

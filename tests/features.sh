@@ -4,9 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 for features in "" enable engine "enable,engine" serve demo; do
   echo "features: '${features}'" >&2
-  cargo check --locked --no-default-features --features "$features"
+  cargo clippy --locked --no-default-features --features "$features" --lib -- -D warnings
 done
-cargo check --locked
+cargo clippy --locked --lib -- -D warnings
 tree=$(cargo tree --locked --no-default-features --features enable --edges normal,build --prefix none | sed 's/ .*//' | sort -u)
 wanted=$(printf '%s\n' afferent crossbeam-utils libc rtrb)
 if [[ "$tree" != "$wanted" ]]; then

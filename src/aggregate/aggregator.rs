@@ -151,12 +151,12 @@ impl Series {
             }
             self.total.merge(&self.delta);
             if self.total_buckets.is_some() {
-                let buckets = self.delta_counts.to_buckets(self.scheme);
+                let buckets = self.delta_counts.take_stock(self.scheme);
                 self.delta_counts.clear();
                 for (&index, &count) in buckets.indices.iter().zip(&buckets.counts) {
                     self.total_counts.add(index, count);
                 }
-                self.total_buckets = Some(Arc::new(self.total_counts.to_buckets(self.scheme)));
+                self.total_buckets = Some(Arc::new(self.total_counts.take_stock(self.scheme)));
                 delta_buckets = Some(Arc::new(buckets));
             }
         }

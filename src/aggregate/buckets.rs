@@ -38,7 +38,7 @@ impl Counts {
     }
 
     /// The non-empty buckets in order.
-    pub(crate) fn to_buckets(&mut self, scheme: Scheme) -> Buckets {
+    pub(crate) fn take_stock(&mut self, scheme: Scheme) -> Buckets {
         self.touched.sort_unstable();
         let mut out = Buckets { scheme, indices: Vec::new(), counts: Vec::new() };
         for &number in &self.touched {
@@ -176,7 +176,7 @@ mod tests {
         for &value in values {
             counts.add(scheme.index(value).0, 1);
         }
-        counts.to_buckets(scheme)
+        counts.take_stock(scheme)
     }
 
     #[test]
@@ -185,11 +185,11 @@ mod tests {
         let mut counts = Counts::default();
         counts.add(5, 2);
         counts.add(900_000, 1);
-        assert_eq!(counts.to_buckets(scheme).count(), 3);
+        assert_eq!(counts.take_stock(scheme).count(), 3);
         counts.clear();
-        assert_eq!(counts.to_buckets(scheme), Buckets::empty(scheme));
+        assert_eq!(counts.take_stock(scheme), Buckets::empty(scheme));
         counts.add(5, 1);
-        assert_eq!(counts.to_buckets(scheme).indices, [5]);
+        assert_eq!(counts.take_stock(scheme).indices, [5]);
     }
 
     #[test]

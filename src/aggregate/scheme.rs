@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(scheme.index(-1.0), (0, true));
         assert_eq!(scheme.index(f64::NAN), (0, true));
         assert_eq!(scheme.index(0.0), (0, false));
-        assert_eq!(scheme.index(3_600.0).1, false);
+        assert!(!scheme.index(3_600.0).1);
         assert_eq!(scheme.index(3_601.0), (scheme.bucket_count() as u32 - 1, true));
         assert_eq!(scheme.index(f64::INFINITY), (scheme.bucket_count() as u32 - 1, true));
     }

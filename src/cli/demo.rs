@@ -49,7 +49,7 @@ pub(crate) struct DemoArgs {
     /// Put this and `_` before metric names on /metrics; the first users' dashboards expect `active_inference`.
     #[arg(long, value_name = "NAME", default_value = "")]
     prefix: String,
-    /// What the agents are called: this and a number from 1, as their label agent_id.
+    /// What the agents are called: this and a number from 1, as their label `agent_id`.
     #[arg(long, value_name = "TEXT", default_value = "a")]
     name: String,
 }
@@ -66,7 +66,7 @@ struct Report<'a> {
 }
 
 /// Runs the agents until the time is over or a signal comes.
-pub(crate) fn run(args: &DemoArgs, json: bool, out: &mut dyn Write, progress: &Progress) -> Result<u8, String> {
+pub(crate) fn run(args: &DemoArgs, json: bool, out: &mut dyn Write, progress: Progress) -> Result<u8, String> {
     let stop = Stop::on_signals()?;
     let mut builder = Engine::builder().prefix(&args.prefix).serve(args.listen);
     if let Some(directory) = &args.data {

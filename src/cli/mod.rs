@@ -6,9 +6,13 @@
 
 mod bench;
 mod demo;
+mod inspect;
 mod progress;
+mod query;
 mod replay;
 mod signals;
+mod verify;
+mod when;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -45,6 +49,9 @@ enum Command {
     /// Run active-inference agents under full monitoring, with faults now and then.
     Demo(demo::DemoArgs),
     Replay(replay::ReplayArgs),
+    Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
+    Query(query::QueryArgs),
     /// Measure what things cost on this machine, each beside its limit.
     Bench(bench::BenchArgs),
 }
@@ -56,9 +63,12 @@ pub fn main() -> ExitCode {
     let progress = Progress::new();
     let mut out = io::stdout().lock();
     let outcome = match &cli.command {
-        Command::Demo(args) => demo::run(args, cli.json, &mut out, &progress),
+        Command::Demo(args) => demo::run(args, cli.json, &mut out, progress),
         Command::Replay(args) => run_replay(args, cli.json, &mut out, progress),
-        Command::Bench(args) => bench::run(args, cli.json, &mut out, &progress).map_err(|error| error.to_string()),
+        Command::Inspect(args) => inspect::run(args, cli.json, &mut out),
+        Command::Verify(args) => run_verify(args, cli.json, &mut out, progress),
+        Command::Query(args) => query::run(args, cli.json, &mut out, crate::time::unix_ns()),
+        Command::Bench(args) => bench::run(args, cli.json, &mut out, progress).map_err(|error| error.to_string()),
     };
     match outcome.and_then(|code| out.flush().map(|()| code).map_err(|error| error.to_string())) {
         Ok(code) => ExitCode::from(code),
@@ -69,6 +79,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// `verify`, with a bar for its files.
+fn run_verify(args: &verify::VerifyArgs, json: bool, out: &mut dyn Write, progress: Progress) -> Result<u8, String> {
+    let bar = progress.bar("verify", 0);
+    let code = verify::run(args, json, out, |done, all| bar.show(done as u64, all as u64, String::new()));
+    bar.done();
+    code
 }
 
 /// `replay`, with a bar for its files and the store for its windows.
@@ -82,8 +100,9 @@ fn run_replay(args: &replay::ReplayArgs, json: bool, out: &mut dyn Write, progre
     };
     let mut store = Segments::open(directory).map_err(|error| error.to_string())?;
     let consumer = Box::new(|published: &Published| store.append(published).map_err(|error| error.to_string()));
-    let code = replay::run(args, json, out, &mut show, Some(consumer))?;
-    store.close().map_err(|error| error.to_string())?;
+    let code = replay::run(args, json, out, &mut show, Some(consumer));
     bar.done();
-    Ok(code)
+    // Whatever came of the replay, what was taken is committed and the file closed in order.
+    let closed = store.close().map_err(|error| error.to_string());
+    code.and_then(|code| closed.map(|()| code))
 }

@@ -52,7 +52,7 @@ pub(crate) struct ReplayArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Write DIR/<folder>/<file>.csv per input, with an anomaly_score of 0 to 1 for each row
+    /// Write DIR/<folder>/<file>.csv per input, with an `anomaly_score` of 0 to 1 for each row
     #[arg(long, value_name = "DIR")]
     pub(crate) detections: Option<PathBuf>,
 

@@ -35,6 +35,7 @@ impl Telemetry {
         let counter = |name: &str| engine.counter(name).label("agent_id", agent_id);
         Ok(Telemetry {
             observation_size: histogram("observation_size").help("Sensors that gave a reading.").register()?,
+            // Single slow calls are the scheduler's doing; three in a row are ours.
             inference_time: histogram("inference_time")
                 .unit(Unit::Seconds)
                 .help("Time of one belief update.")
@@ -111,7 +112,7 @@ fn failed(observation: &Observation) -> u64 {
 
 /// The last `N` values of something.
 #[derive(Clone, Debug)]
-struct Recent<const N: usize> {
+pub(crate) struct Recent<const N: usize> {
     values: [f64; N],
     seen: usize,
 }
@@ -124,7 +125,7 @@ impl<const N: usize> Default for Recent<N> {
 
 impl<const N: usize> Recent<N> {
     /// Takes in a value; returns the mean of the last `N`, or of all where there are fewer.
-    fn mean_with(&mut self, value: f64) -> f64 {
+    pub(crate) fn mean_with(&mut self, value: f64) -> f64 {
         self.values[self.seen % N] = value;
         self.seen += 1;
         let held = self.seen.min(N);

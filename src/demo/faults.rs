@@ -90,13 +90,16 @@ const PAUSE: (f64, f64) = (1.0, 1.4);
 /// Time an agent has for itself after a fault, longer than [`super::score::GRACE`], so that no alarm fits two faults.
 const RECOVERY: f64 = 2.5;
 
-/// All faults to come, in order and without end: one at a time, kinds and agents dealt from shuffled decks, so that
-/// every kind comes up before any comes twice.
+/// All faults to come, in order and without end, one at a time.
+///
+/// Kinds are dealt from a shuffled deck, so that each comes up before any comes twice; each kind goes round the agents,
+/// so that the same fault befalls the same agent only after all others have had it.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     rng: Rng,
-    kinds: Vec<FaultKind>,
-    agents: Vec<usize>,
+    deck: Vec<FaultKind>,
+    /// Whose turn it is, for each kind.
+    turns: [usize; FaultKind::ALL.len()],
     /// When each agent may suffer next.
     free_at: Vec<f64>,
     /// Earliest start of the next fault.
@@ -108,7 +111,9 @@ impl Schedule {
     pub(crate) fn new(seed: u64, agents: usize) -> Schedule {
         let mut rng = Rng::new(seed, u64::MAX);
         let from = WARM_UP + rng.between(0.0, 0.4);
-        Schedule { rng, kinds: Vec::new(), agents: Vec::new(), free_at: vec![0.0; agents], from }
+        let first = rng.below(agents);
+        let turns = std::array::from_fn(|kind| (first + kind) % agents.max(1));
+        Schedule { rng, deck: Vec::new(), turns, free_at: vec![0.0; agents], from }
     }
 }
 
@@ -116,15 +121,14 @@ impl Iterator for Schedule {
     type Item = Planned;
 
     fn next(&mut self) -> Option<Planned> {
-        if self.kinds.is_empty() {
-            self.kinds.extend(FaultKind::ALL);
-            self.rng.shuffle(&mut self.kinds);
+        if self.deck.is_empty() {
+            self.deck.extend(FaultKind::ALL);
+            self.rng.shuffle(&mut self.deck);
         }
-        if self.agents.is_empty() {
-            self.agents.extend(0..self.free_at.len());
-            self.rng.shuffle(&mut self.agents);
-        }
-        let (kind, agent) = (self.kinds.pop()?, self.agents.pop()?);
+        let kind = self.deck.pop()?;
+        let turn = &mut self.turns[kind as usize];
+        let agent = *turn;
+        *turn = (agent + 1) % self.free_at.len().max(1);
         let free_at = self.free_at.get_mut(agent)?;
         let start = self.from.max(*free_at);
         let end = start + kind.seconds();
@@ -153,6 +157,10 @@ mod tests {
                 for agent in 0..agents {
                     let own: Vec<&Planned> = faults.iter().filter(|fault| fault.agent == agent).collect();
                     assert!(own.windows(2).all(|pair| pair[1].start > pair[0].end + GRACE.as_secs_f64()));
+                }
+                for kind in FaultKind::ALL {
+                    let whom: Vec<usize> = faults.iter().filter(|f| f.kind == kind).map(|f| f.agent).collect();
+                    assert!(whom.windows(agents).all(|round| round.iter().collect::<HashSet<_>>().len() == agents));
                 }
                 for round in faults.chunks(4) {
                     assert_eq!(round.iter().map(|fault| fault.kind).collect::<HashSet<_>>().len(), 4);

@@ -63,7 +63,9 @@ impl Belief {
         self.predicted.copy_from_slice(&self.probability);
         for (table, reading) in model.likelihood.iter().zip(observation) {
             if let Some(reading) = *reading {
-                self.probability.iter_mut().zip(table.row(reading)).for_each(|(q, likelihood)| *q *= likelihood);
+                for (q, likelihood) in self.probability.iter_mut().zip(table.row(reading)) {
+                    *q *= likelihood;
+                }
             }
         }
         let evidence: f64 = self.probability.iter().sum();
@@ -71,12 +73,14 @@ impl Belief {
             self.probability.copy_from_slice(&self.predicted);
             return Err(Impossible);
         }
-        self.probability.iter_mut().for_each(|q| *q /= evidence);
+        for q in &mut self.probability {
+            *q /= evidence;
+        }
         Ok(free_energy(&self.probability, &self.predicted, model, observation))
     }
 }
 
-/// E_q[ln q(s) - ln p(o | s) - ln p(s)] in nats; infinite where q believes in what p rules out.
+/// `E_q[ln q(s) - ln p(o | s) - ln p(s)]` in nats; infinite where q believes in what p rules out.
 pub(crate) fn free_energy(q: &[f64], p: &[f64], model: &Model, observation: &Observation) -> f64 {
     let mut total = 0.0;
     for (state, (&q, &p)) in q.iter().zip(p).enumerate() {

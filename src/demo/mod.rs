@@ -1,8 +1,8 @@
 //! Active-inference agents under full monitoring, with faults now and then.
 //!
-//! Every agent lives on a thread of its own in a room of its own ([`world`]), believes something about where it is
-//! ([`inference`]), plans ([`planning`]) and records what it does ([`agent`], the file to read first). Meanwhile
-//! faults are injected from a seed ([`faults`]), and the report says which of them the engine noticed ([`score`]).
+//! Every agent lives on a thread of its own in a room of its own (`world.rs`), believes something about where it is
+//! (`inference.rs`), plans (`planning.rs`) and records what it does (`agent.rs`, the file to read first). Meanwhile
+//! faults are injected from a seed (`faults.rs`), and the report says which of them the engine noticed (`score.rs`).
 //!
 //! ```no_run
 //! use afferent::{Engine, demo};
@@ -174,13 +174,17 @@ pub fn run(engine: &Engine, options: &Options, stop: &dyn Fn() -> bool) -> Resul
             }
         }
         if failure.is_none() {
-            injector.run(options, &watch, stop);
+            // An agent that ends before it is told to has panicked, and the run with it.
+            let ended = || threads.iter().any(|(_, thread)| thread.is_finished());
+            injector.run(options, &watch, &|| stop() || ended());
         }
         let seconds = watch.seconds();
 
         // Release pairs with the Acquire in `body::live`.
         over.store(true, Ordering::Release);
-        threads.iter().for_each(|(_, thread)| thread.thread().unpark());
+        for (_, thread) in &threads {
+            thread.thread().unpark();
+        }
         let mut goals_reached = 0;
         for (id, thread) in threads {
             match thread.join() {
@@ -289,3 +293,6 @@ impl<'a> Injector<'a> {
         self.scorer.finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

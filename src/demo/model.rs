@@ -84,7 +84,9 @@ impl Model {
     pub(crate) fn prefer(&mut self, mut preference: Vec<Vec<f64>>) {
         for wanted in &mut preference {
             let total = log_sum_exp(wanted);
-            wanted.iter_mut().for_each(|nats| *nats -= total);
+            for nats in wanted {
+                *nats -= total;
+            }
         }
         self.preference = preference;
     }

@@ -11,7 +11,7 @@
 //! steps; plans are chosen with probability softmax(-precision · G), so an agent goes where it will see what it wants
 //! to see, and goes to look first where it does not know enough.
 
-use super::model::{Model, entropy, log_sum_exp};
+use super::model::{Conditional, Model, entropy, log_sum_exp};
 use super::rng::Rng;
 
 /// Plans by looking at every sequence of actions, `actions ^ horizon` of them.
@@ -20,7 +20,7 @@ pub(crate) struct Planner {
     horizon: usize,
     /// How sharply better plans are preferred; per nat.
     precision: f64,
-    /// The belief at each depth of the current plan.
+    /// The belief at each depth of the current plan; as many as the planner may ever look ahead.
     depths: Vec<Vec<f64>>,
     /// What a sensor is expected to read.
     readings: Vec<f64>,
@@ -29,18 +29,26 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    pub(crate) fn new(model: &Model, horizon: usize, precision: f64) -> Planner {
-        let readings = model.likelihood.iter().map(super::model::Conditional::rows).max().unwrap_or(0);
-        let mut planner =
-            Planner { horizon: 0, precision, depths: Vec::new(), readings: vec![0.0; readings], plans: Vec::new() };
-        planner.look_ahead(model, horizon);
+    /// A planner that looks `horizon` steps ahead, and has room to look as far as `deepest`: it allocates now rather
+    /// than in the middle of a decision.
+    pub(crate) fn new(model: &Model, horizon: usize, deepest: usize, precision: f64) -> Planner {
+        let readings = model.likelihood.iter().map(Conditional::rows).max().unwrap_or(0);
+        let deepest = deepest.max(1);
+        let plans = model.actions().saturating_pow(u32::try_from(deepest).unwrap_or(u32::MAX));
+        let mut planner = Planner {
+            horizon,
+            precision,
+            depths: vec![vec![0.0; model.states()]; deepest],
+            readings: vec![0.0; readings],
+            plans: Vec::with_capacity(plans),
+        };
+        planner.look_ahead(horizon);
         planner
     }
 
-    /// Changes the horizon, at least 1. Allocates where it grows.
-    pub(crate) fn look_ahead(&mut self, model: &Model, horizon: usize) {
-        self.horizon = horizon.max(1);
-        self.depths.resize(self.horizon, vec![0.0; model.states()]);
+    /// Changes the horizon, to at least 1 and at most what there is room for.
+    pub(crate) fn look_ahead(&mut self, horizon: usize) {
+        self.horizon = horizon.clamp(1, self.depths.len());
     }
 
     /// Bytes the planner holds.
@@ -59,7 +67,7 @@ impl Planner {
     fn policy(&mut self, model: &Model, belief: &[f64]) -> Vec<f64> {
         self.plans.clear();
         let mut tree = Tree { model, precision: self.precision, readings: &mut self.readings, plans: &mut self.plans };
-        tree.descend(belief, &mut self.depths, 0.0);
+        tree.descend(belief, &mut self.depths[..self.horizon], 0.0);
         let total = log_sum_exp(&self.plans);
         let per_action = self.plans.len() / model.actions().max(1);
         self.plans.chunks(per_action.max(1)).map(|plans| (log_sum_exp(plans) - total).exp()).collect()
@@ -105,7 +113,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::inference::Belief;
-    use super::super::model::Conditional;
     use super::*;
 
     fn distribution(weights: &[f64]) -> Vec<f64> {
@@ -144,7 +151,7 @@ mod tests {
         fn the_policy_is_a_distribution_over_all_plans(q in prop::collection::vec(0.001..1.0_f64, 3)) {
             let shift = |by: usize| Conditional::from_weights(3, 3, move |to, from| f64::from(u8::from(to == (from + by) % 3)));
             let model = Model::new(vec![still(3)], vec![shift(0), shift(1)], vec![vec![0.0, 1.0, 3.0]], vec![1.0 / 3.0; 3]);
-            let mut planner = Planner::new(&model, 3, 1.0);
+            let mut planner = Planner::new(&model, 3, 3, 1.0);
             let policy = planner.policy(&model, &distribution(&q));
             prop_assert_eq!(planner.plans.len(), 8);
             prop_assert!((policy.iter().sum::<f64>() - 1.0).abs() < 1e-12);
@@ -156,7 +163,7 @@ mod tests {
         // Two states seen exactly, the second wanted by 2 nats; "flip" and "stay".
         let flip = Conditional::from_weights(2, 2, |row, column| f64::from(u8::from(row != column)));
         let model = Model::new(vec![still(2)], vec![still(2), flip], vec![vec![0.0, 2.0]], vec![0.5; 2]);
-        let mut planner = Planner::new(&model, 2, 1.0);
+        let mut planner = Planner::new(&model, 2, 2, 1.0);
         planner.policy(&model, &[1.0, 0.0]);
         let [unwanted, wanted] = [-model.preference[0][0], -model.preference[0][1]];
         let expected = [2.0 * unwanted, unwanted + wanted, 2.0 * wanted, wanted + unwanted].map(|g| -g);
@@ -192,7 +199,7 @@ mod tests {
     fn an_agent_that_does_not_know_looks_first_and_then_takes_the_reward() {
         for (side, arm) in [(0, 2), (1, 3)] {
             let mut model = t_maze();
-            let mut planner = Planner::new(&model, 3, 4.0);
+            let mut planner = Planner::new(&model, 3, 3, 4.0);
             let mut belief = Belief::new(&model);
             let first = planner.policy(&model, belief.probability());
             assert!(first[1] > 0.9, "goes to the cue: {first:?}");

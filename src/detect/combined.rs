@@ -24,7 +24,7 @@ const MOST: f64 = 10.0;
 pub fn combined_score(scores: impl IntoIterator<Item = f64>) -> f64 {
     let (mut n, mut sum) = (0.0, 0.0);
     for score in scores {
-        let score = score.max(0.0).min(MOST);
+        let score = if score.is_nan() { 0.0 } else { score.clamp(0.0, MOST) };
         n += 1.0;
         sum += score * score;
     }

@@ -11,7 +11,7 @@
 //!
 //! The last block is filled up with a value that does not change the result, so the tail goes through the same lanes
 //! as everything else. The `rest` term corrects the rounding of the mean (the "corrected two-pass algorithm" of Chan,
-//! Golub and LeVeque, "Algorithms for computing the sample variance", 1983).
+//! Golub and `LeVeque`, "Algorithms for computing the sample variance", 1983).
 
 use super::arch::Moments;
 use super::vector::{Cpu, LANES};

@@ -13,7 +13,7 @@ pub fn mean(values: &[f64]) -> f64 {
 
 /// The population's standard deviation (division by `n`); NaN for no values, 0 for one.
 ///
-/// Corrected two-pass algorithm (Chan, Golub and LeVeque 1983), in the order of [`mean()`]. Cost: two passes at the
+/// Corrected two-pass algorithm (Chan, Golub and `LeVeque` 1983), in the order of [`mean()`]. Cost: two passes at the
 /// speed of memory, no allocation. Distances from the mean beyond 1e150 overflow and give an infinity or NaN.
 #[must_use]
 pub fn standard_deviation(values: &[f64]) -> f64 {

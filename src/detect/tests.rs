@@ -183,7 +183,9 @@ fn history_forgets_an_outlier_wholly() {
     values[1_800] = -1e15;
     check_history(&values);
     let mut history = History::default();
-    values.iter().for_each(|&x| history.push(x));
+    for &value in &values {
+        history.push(value);
+    }
     assert!((history.deviation() - 0.577).abs() < 0.05, "{}", history.deviation());
 }
 

@@ -126,6 +126,7 @@ impl Drain {
     }
 
     /// The number of lanes held.
+    #[cfg(loom)]
     pub fn lanes(&self) -> usize {
         self.inlets.len()
     }

@@ -137,7 +137,6 @@ impl EngineBuilder {
     }
 
     /// Something that runs beside the engine.
-    #[cfg_attr(not(feature = "serve"), expect(dead_code, reason = "the HTTP endpoint is the only one"))]
     pub(crate) fn service(mut self, start: StartService) -> Self {
         self.services.push(start);
         self
@@ -149,7 +148,7 @@ impl EngineBuilder {
     /// If the window is out of range, the segment directory is in use or cannot be written, the address cannot be
     /// served, or the system refuses a thread. Damaged segments are no error: they are left alone and reported.
     pub fn start(self) -> Result<Engine, StartError> {
-        if !(Duration::from_millis(10)..=Duration::from_secs(3_600)).contains(&self.window) {
+        if !(Duration::from_millis(10)..=Duration::from_hours(1)).contains(&self.window) {
             return Err(StartError::Window(self.window));
         }
         let view = View::new();

@@ -9,7 +9,7 @@ use crate::sink::{Sink, SinkError};
 
 /// So many panics within [`WITHIN`] and the callback is not called any more.
 const PANICS: usize = 3;
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// Calls a function for every anomaly of a window. A sink, so it has a thread and a bounded queue of its own.
 pub(super) struct Callback<F> {

@@ -33,6 +33,7 @@ struct Books {
     /// Samples of the next window that were drained before this one was closed.
     ahead: Vec<Sample>,
     dropped: Dropped,
+    increments_late: u64,
     anomalies: Vec<Arc<Anomaly>>,
     consistent: bool,
     completeness: f64,
@@ -62,6 +63,7 @@ impl Core {
                 recent: Recent::new(recent),
                 ahead: Vec::new(),
                 dropped: Dropped::default(),
+                increments_late: 0,
                 anomalies: Vec::new(),
                 consistent: true,
                 completeness: 1.0,
@@ -135,11 +137,10 @@ impl Core {
 
     /// Takes what was pushed while the engine closed and counts it as dropped.
     pub(super) fn discard_rest(&mut self) {
-        let (registry, books) = (&self.registry, &mut self.books);
-        let books = std::cell::RefCell::new(books);
+        let books = std::cell::RefCell::new(&mut self.books);
         self.drain.sweep(
             |batch| books.borrow_mut().dropped.add(Cause::AfterClose, batch.len() as u64),
-            |series, gained| books.borrow_mut().gather(registry, series, gained),
+            |_, gained| books.borrow_mut().increments_late += gained,
         );
     }
 
@@ -159,6 +160,7 @@ impl Core {
             in_flight: account.waiting + books.ahead.len() as u64,
             increments: account.increments,
             gathered: books.aggregator.gathered(),
+            increments_late: books.increments_late,
             clamped: books.aggregator.clamped(),
             consistent: books.consistent,
         }

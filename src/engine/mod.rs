@@ -76,7 +76,6 @@ impl std::error::Error for ShutdownError {}
 
 impl Engine {
     /// Begins to build an engine.
-    #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
     }

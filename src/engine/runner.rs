@@ -175,7 +175,7 @@ impl Runner {
 
 fn publish(view: &View, outlets: &[FanOut], published: &Published) {
     view.publish(published);
-    for outlet in outlets.iter() {
+    for outlet in outlets {
         outlet.offer(published);
     }
     view.set_sinks(outlets.iter().flat_map(FanOut::stats).collect());

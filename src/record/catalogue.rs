@@ -134,6 +134,14 @@ pub enum RegisterError {
         /// How many were given.
         count: usize,
     },
+    /// So many metrics have an overflow series that there is no number left. Register fewer metrics, or raise
+    /// [`RegistryConfig::max_series`](crate::ring::RegistryConfig::max_series).
+    TooManyMetrics {
+        /// The metric.
+        metric: String,
+        /// Series that exist.
+        series: usize,
+    },
     /// The metric exists with another kind or unit. A metric has one of each: use another name.
     Conflict {
         /// The metric.
@@ -164,6 +172,11 @@ impl fmt::Display for RegisterError {
             RegisterError::TooManyLabels { metric, count } => {
                 write!(out, "metric {metric:?} was given {count} labels: at most {MAX_LABELS} are allowed")
             }
+            RegisterError::TooManyMetrics { metric, series } => write!(
+                out,
+                "metric {metric:?} cannot be registered: {series} series exist and not even an overflow series fits; \
+                 register fewer metrics or raise max_series"
+            ),
             RegisterError::Conflict { metric, existing, requested } => write!(
                 out,
                 "metric {metric:?} is a {} in {:?} and cannot also be a {} in {:?}: use another name",
@@ -190,6 +203,14 @@ const OVERFLOW_LABEL: &str = "afferent_overflow";
 pub(crate) struct Limits {
     pub(crate) series_per_metric: usize,
     pub(crate) series: usize,
+}
+
+impl Limits {
+    /// One more than the largest number that is handed out: past the cap on labelled series, each metric may still add
+    /// its one overflow series.
+    pub(crate) fn numbers(&self) -> usize {
+        self.series.saturating_mul(2).min(u32::MAX as usize)
+    }
 }
 
 impl Default for Limits {
@@ -259,6 +280,10 @@ impl Catalogue {
 
         let inner = &mut *lock(&self.inner);
         let total = inner.list.len();
+        // Recording threads have a counter cell for every number below this and do not look again.
+        if total >= self.limits.numbers() && !inner.metrics.contains_key(name.as_str()) {
+            return Err(RegisterError::TooManyMetrics { metric: name, series: total });
+        }
         let metric =
             inner.metrics.entry(name.as_str().into()).or_insert_with(|| Metric { kind, unit, series: HashMap::new() });
         if (metric.kind, metric.unit) != (kind, unit) {
@@ -276,7 +301,7 @@ impl Catalogue {
         if let Some(&id) = metric.series.get(&labels) {
             return Ok(id);
         }
-        let id = SeriesId(u32::try_from(total).unwrap_or(u32::MAX));
+        let id = SeriesId(total as u32);
         metric.series.insert(labels.clone(), id);
         inner.list.push(Arc::new(SeriesInfo {
             id,
@@ -288,6 +313,11 @@ impl Catalogue {
             alarm_after: alarm_after.max(1),
         }));
         Ok(id)
+    }
+
+    /// One more than the largest number that is handed out.
+    pub(crate) fn numbers(&self) -> usize {
+        self.limits.numbers()
     }
 
     /// The number of series.

@@ -17,16 +17,19 @@ impl Cells {
         Cells { cells: zeroed(count) }
     }
 
-    /// Adds to the calling thread's own cell. Must only be called by the thread that owns the lane: a plain load and
-    /// store, no read-modify-write. False where the series has no cell.
+    /// Adds to the calling thread's own cell. Must only be called by the thread that owns the lane.
     #[inline]
-    pub(crate) fn add(&self, id: SeriesId, by: u64) -> bool {
-        let Some(cell) = self.cells.get(id.index()) else { return false };
-        // Relaxed load: this thread wrote the value itself.
-        // Release store, paired with the Acquire load in `get`: a reader that sees the sum also sees what the thread
-        // did before it, so a total never runs ahead of the events it counts.
-        cell.store(cell.load(Ordering::Relaxed).wrapping_add(by), Ordering::Release);
-        true
+    pub(crate) fn add(&self, id: SeriesId, by: u64) {
+        // Every number that a registry hands out has a cell; see `Catalogue::intern`.
+        if let Some(cell) = self.cells.get(id.index()) {
+            add(cell, by);
+        }
+    }
+
+    /// Where the cells are; the one of series `n` is the `n`-th from here.
+    #[cfg(all(feature = "enable", not(loom)))]
+    pub(crate) fn first(&self) -> *const AtomicU64 {
+        self.cells.as_ptr()
     }
 
     /// A cell's total, as of some moment not before the call.
@@ -34,6 +37,15 @@ impl Cells {
         // Acquire, paired with the Release store in `add`.
         self.cells.get(id.index()).map_or(0, |cell| cell.load(Ordering::Acquire))
     }
+}
+
+/// Adds to a cell that only this thread writes: a plain load and store, no read-modify-write.
+#[inline]
+pub(crate) fn add(cell: &AtomicU64, by: u64) {
+    // Relaxed load: this thread wrote the value itself.
+    // Release store, paired with the Acquire load in `Cells::get`: a reader that sees the sum also sees what the thread
+    // did before it, so a total never runs ahead of the events it counts.
+    cell.store(cell.load(Ordering::Relaxed).wrapping_add(by), Ordering::Release);
 }
 
 #[cfg(not(loom))]

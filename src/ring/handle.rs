@@ -54,11 +54,12 @@ handle! {
 
 #[cfg(not(loom))]
 impl Counter {
-    /// Adds `by`. Never lost, whatever the state of the ring; ignored and counted after shutdown.
+    /// Adds `by`. Never lost, whatever the state of the ring. After a shutdown it still counts, in
+    /// [`Ledger::increments_late`](crate::ledger::Ledger::increments_late).
     #[inline]
     pub fn add(self, by: u64) {
         #[cfg(feature = "enable")]
-        super::local::with(self.registry, |recorder| recorder.add(self, by));
+        super::local::add(self.registry, self.series, by);
         #[cfg(not(feature = "enable"))]
         let _ = by;
     }
@@ -71,7 +72,7 @@ impl Gauge {
     #[inline]
     pub fn set(self, value: f64) {
         #[cfg(feature = "enable")]
-        super::local::with(self.registry, |recorder| recorder.set(self, value));
+        super::local::push(self.registry, self.series, value);
         #[cfg(not(feature = "enable"))]
         let _ = value;
     }
@@ -85,7 +86,7 @@ impl Histogram {
     #[inline]
     pub fn record(self, value: f64) {
         #[cfg(feature = "enable")]
-        super::local::with(self.registry, |recorder| recorder.record(self, value));
+        super::local::push(self.registry, self.series, value);
         #[cfg(not(feature = "enable"))]
         let _ = value;
     }

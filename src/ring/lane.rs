@@ -6,7 +6,7 @@ use rtrb::Consumer;
 use super::cells::Cells;
 use crate::ledger::{Cause, Dropped};
 use crate::record::Event;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Counts and flags of one recorder. All counts have a single writer, the recorder; the drain only reads them.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Lane {
     pub(crate) cells: Cells,
 }
 
-/// On a line of their own, away from what the drain writes. `closed` is written once in a lane's life, so reading it
+/// On a line of their own, away from what the drain writes. `state` is written once in a lane's life, so reading it
 /// beside the counts costs the recorder nothing.
 #[derive(Debug)]
 struct Counts {
@@ -23,19 +23,25 @@ struct Counts {
     refused_full: AtomicU64,
     refused_closed: AtomicU64,
     refused_unknown: AtomicU64,
-    closed: AtomicBool,
+    state: AtomicU32,
     left: AtomicBool,
 }
 
+/// The engine has closed.
+const CLOSED: u32 = 1;
+/// The clock is not the processor's counter.
+const OTHER_CLOCK: u32 = 2;
+
 impl Lane {
-    pub(crate) fn new(cells: usize) -> Lane {
+    /// `plain_clock` says that samples are stamped straight from the processor's counter.
+    pub(crate) fn new(cells: usize, plain_clock: bool) -> Lane {
         Lane {
             counts: CachePadded::new(Counts {
                 accepted: AtomicU64::new(0),
                 refused_full: AtomicU64::new(0),
                 refused_closed: AtomicU64::new(0),
                 refused_unknown: AtomicU64::new(0),
-                closed: AtomicBool::new(false),
+                state: AtomicU32::new(if plain_clock { 0 } else { OTHER_CLOCK }),
                 left: AtomicBool::new(false),
             }),
             cells: Cells::new(cells),
@@ -63,17 +69,24 @@ impl Lane {
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
-    /// Producer: whether the engine has closed.
+    /// Producer: whether the lane is open and its clock the processor's counter. One comparison stands for all that is
+    /// not as usual.
     #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        // Relaxed: nothing is read on the strength of it, and a recorder that sees the close late is accounted for (see
+        // the module's page on closing).
+        self.counts.state.load(Ordering::Relaxed) == 0
+    }
+
+    /// Producer: whether the engine has closed.
     pub(crate) fn is_closed(&self) -> bool {
-        // Relaxed: nothing is read on the strength of it, and a recorder that sees it late is accounted for (see the
-        // module's page on closing).
-        self.counts.closed.load(Ordering::Relaxed)
+        // Relaxed: see `is_plain`.
+        self.counts.state.load(Ordering::Relaxed) & CLOSED != 0
     }
 
     pub(crate) fn close(&self) {
-        // Relaxed: see `is_closed`.
-        self.counts.closed.store(true, Ordering::Relaxed);
+        // Relaxed: see `is_plain`.
+        self.counts.state.fetch_or(CLOSED, Ordering::Relaxed);
     }
 
     /// Producer: its last act.

@@ -1,7 +1,7 @@
 //! Each thread's own recorders, one per registry it has recorded for.
 //!
-//! Two thread-locals: `FAST` is a plain pair without a destructor, so reading it is a load; `OWNED` holds the recorders
-//! and drops them when the thread ends.
+//! Two thread-locals: `FAST` is plain words without a destructor, so reading it is a load; `OWNED` holds the recorders
+//! and drops them when the thread ends. Recording is the module's one reason to exist, and its one use of `unsafe`.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -9,42 +9,85 @@ use std::ptr;
 use super::Recorder;
 use super::registry;
 use crate::ledger::Cause;
+use crate::record::SeriesId;
+use crate::sync::AtomicU64;
+
+/// What the last recording call used.
+struct Fast {
+    /// Number of the registry that the pointers belong to. 0, which no registry has, before the thread's first record
+    /// and after its destructors ran: the pointers are good exactly while this is not 0.
+    registry: Cell<u32>,
+    recorder: Cell<*mut Recorder>,
+    /// The recorder's first counter cell.
+    cells: Cell<*const AtomicU64>,
+}
 
 thread_local! {
-    /// The registry used last and its recorder; null before the first record and after the thread's destructors ran.
-    static FAST: Cell<(u32, *mut Recorder)> = const { Cell::new((0, ptr::null_mut())) };
+    static FAST: Fast = const {
+        Fast { registry: Cell::new(0), recorder: Cell::new(ptr::null_mut()), cells: Cell::new(ptr::null()) }
+    };
     static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
 }
 
 /// The recorders of this thread. Boxed, so that they stay in place while the vector grows.
+#[expect(clippy::vec_box, reason = "the fast words point into the boxes while the vector grows")]
 struct Owned(Vec<Box<Recorder>>);
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // The recorders go now: nothing may reach them through the fast pair any more.
-        FAST.set((0, ptr::null_mut()));
+        // The recorders go now: nothing may reach them through the fast words any more.
+        FAST.with(|fast| fast.registry.set(0));
     }
 }
 
-/// Runs `action` on this thread's recorder for a registry.
+/// Pushes a sample through this thread's recorder for a registry.
 ///
 /// Where there is none to be had (the registry is gone, or the thread's destructors have run), the call is counted with
 /// the registry and nothing else happens.
 #[inline]
-pub(crate) fn with(registry: u32, action: impl FnOnce(&mut Recorder)) {
-    let (cached, recorder) = FAST.get();
-    if cached == registry && !recorder.is_null() {
-        // SAFETY: the pointer was made from a box that `OWNED` of this thread holds; it is reset before the box is
-        // dropped. No other reference exists: `action` is one of this crate's three recording calls, none of which
-        // comes back here.
-        action(unsafe { &mut *recorder });
-    } else {
-        slow(registry, action);
-    }
+pub(crate) fn push(registry: u32, series: SeriesId, value: f64) {
+    FAST.with(|fast| {
+        if fast.registry.get() == registry {
+            // SAFETY: while `registry` is set, the pointer is that of a box which `OWNED` of this thread holds; it is
+            // cleared before the box is dropped. No other reference exists: `push` does not come back here.
+            unsafe { (*fast.recorder.get()).push(series, value) };
+        } else {
+            slow_push(registry, series, value);
+        }
+    });
+}
+
+/// Adds to this thread's cell of a counter; as [`push`] where there is none.
+#[inline]
+pub(crate) fn add(registry: u32, series: SeriesId, by: u64) {
+    FAST.with(|fast| {
+        if fast.registry.get() == registry {
+            // SAFETY: while `registry` is set, `cells` points to the first cell of a recorder of that registry that
+            // `OWNED` of this thread holds. Every number that a registry hands out is below its number of cells.
+            let cell = unsafe { &*fast.cells.get().add(series.index()) };
+            super::cells::add(cell, by);
+        } else {
+            slow_add(registry, series, by);
+        }
+    });
+}
+
+// Out of line and with their arguments by value, so that the fast path keeps everything in registers.
+
+#[cold]
+#[inline(never)]
+fn slow_push(registry: u32, series: SeriesId, value: f64) {
+    with_owned(registry, |recorder| recorder.push(series, value));
 }
 
 #[cold]
-fn slow(registry: u32, action: impl FnOnce(&mut Recorder)) {
+#[inline(never)]
+fn slow_add(registry: u32, series: SeriesId, by: u64) {
+    with_owned(registry, |recorder| recorder.cells().add(series, by));
+}
+
+/// Finds or makes this thread's recorder for a registry, acts on it, and remembers it as the one used last.
+fn with_owned(registry: u32, action: impl FnOnce(&mut Recorder)) {
     let outcome = OWNED.try_with(|owned| {
         let Ok(mut owned) = owned.try_borrow_mut() else { return false };
         let recorder = match owned.0.iter_mut().find(|recorder| recorder.registry() == registry) {
@@ -58,10 +101,12 @@ fn slow(registry: u32, action: impl FnOnce(&mut Recorder)) {
                 None => return true,
             },
         };
-        let recorder: *mut Recorder = &raw mut **recorder;
-        FAST.set((registry, recorder));
-        // SAFETY: as in `with`; the exclusive borrow of the box ended with the line above.
-        action(unsafe { &mut *recorder });
+        action(recorder);
+        FAST.with(|fast| {
+            fast.registry.set(registry);
+            fast.cells.set(recorder.cells().first());
+            fast.recorder.set(&raw mut **recorder);
+        });
         true
     });
     if outcome != Ok(true)

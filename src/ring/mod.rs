@@ -22,7 +22,7 @@
 mod cells;
 mod handle;
 mod lane;
-#[cfg(not(loom))]
+#[cfg(all(feature = "enable", not(loom)))]
 mod local;
 mod recorder;
 mod registry;
@@ -33,7 +33,7 @@ pub use handle::{Counter, Gauge, Histogram};
 pub use recorder::Recorder;
 pub use registry::{MetricBuilder, Registry, RegistryConfig};
 
-#[cfg(not(any(loom, fuzzing)))]
+#[cfg(all(feature = "engine", not(loom)))]
 pub(crate) use lane::Inlet;
-#[cfg(any(loom, fuzzing))]
+#[cfg(loom)]
 pub use lane::{Inlet, Lane};

@@ -2,12 +2,14 @@
 
 use rtrb::Producer;
 
+#[cfg(all(feature = "enable", not(loom)))]
+use super::cells::Cells;
 use super::handle::{Counter, Gauge, Histogram};
 use super::lane::Lane;
 use crate::ledger::Cause;
 use crate::record::{Event, SeriesId};
 use crate::sync::Arc;
-use crate::time::Clock;
+use crate::time::{self, Clock};
 
 /// The producing end of one ring: the fastest way to record.
 ///
@@ -34,39 +36,72 @@ impl Recorder {
     /// Records one value of a histogram.
     #[inline]
     pub fn record(&mut self, histogram: Histogram, value: f64) {
-        self.push(histogram.series, histogram.registry, value);
+        if self.owns(histogram.registry) {
+            self.push(histogram.series, value);
+        }
     }
 
     /// Records the new value of a gauge.
     #[inline]
     pub fn set(&mut self, gauge: Gauge, value: f64) {
-        self.push(gauge.series, gauge.registry, value);
+        if self.owns(gauge.registry) {
+            self.push(gauge.series, value);
+        }
     }
 
     /// Adds to a counter. Does not use the ring, so a full one costs no increment.
     #[inline]
     pub fn add(&mut self, counter: Counter, by: u64) {
-        if self.lane.is_closed() {
-            self.lane.count_refused(Cause::AfterClose);
-        } else if counter.registry != self.registry || !self.lane.cells.add(counter.series, by) {
+        if self.owns(counter.registry) {
+            self.lane.cells.add(counter.series, by);
+        }
+    }
+
+    /// Whether a handle is one of this registry's; counts the call where it is not.
+    #[inline]
+    fn owns(&self, registry: u32) -> bool {
+        let own = registry == self.registry;
+        if !own {
             self.lane.count_refused(Cause::UnknownSeries);
+        }
+        own
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, series: SeriesId, value: f64) {
+        if self.lane.is_plain() {
+            self.push_stamped(Event { series, tick: time::counter_tick(), value });
+        } else {
+            self.push_otherwise(series, value);
         }
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, series: SeriesId, registry: u32, value: f64) {
-        if self.lane.is_closed() {
-            self.lane.count_refused(Cause::AfterClose);
-        } else if registry != self.registry {
-            self.lane.count_refused(Cause::UnknownSeries);
-        } else if self.events.push(Event { series, tick: self.clock.tick(), value }).is_ok() {
+    fn push_stamped(&mut self, event: Event) {
+        if self.events.push(event).is_ok() {
             self.lane.count_accepted();
         } else {
             self.lane.count_refused(Cause::RingFull);
         }
     }
 
+    /// After the close, or with a clock that is not the processor's counter.
+    #[inline(never)]
+    fn push_otherwise(&mut self, series: SeriesId, value: f64) {
+        if self.lane.is_closed() {
+            self.lane.count_refused(Cause::AfterClose);
+        } else {
+            self.push_stamped(Event { series, tick: self.clock.tick(), value });
+        }
+    }
+
+    #[cfg(all(feature = "enable", not(loom)))]
+    pub(crate) fn cells(&self) -> &Cells {
+        &self.lane.cells
+    }
+
     /// The registry this recorder belongs to.
+    #[cfg(all(feature = "enable", not(loom)))]
     pub(crate) fn registry(&self) -> u32 {
         self.registry
     }

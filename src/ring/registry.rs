@@ -94,8 +94,7 @@ impl Registry {
     /// A new producing end. Allocates its ring and cells; waits for nobody.
     pub fn recorder(&self) -> Recorder {
         let (producer, consumer) = RingBuffer::<Event>::new(self.config.ring_slots);
-        // Twice the cap on labelled series: past it, every metric may still add its one overflow series.
-        let lane = Arc::new(Lane::new(self.config.max_series.saturating_mul(2)));
+        let lane = Arc::new(Lane::new(self.catalogue.numbers(), self.clock.is_counter()));
         let inlet = Inlet { events: consumer, lane: Arc::clone(&lane), taken: 0, gathered: Vec::new() };
         self.join(inlet);
         // SeqCst, in one total order with `join`'s exchange and the store in `close`: either this sees the flag, or
@@ -144,7 +143,6 @@ impl Registry {
     }
 
     /// Counts a call that had no recorder to go through.
-    #[cfg_attr(loom, expect(dead_code, reason = "thread-locals are not modelled"))]
     pub(crate) fn count_stray(&self, _cause: Cause) {
         // Relaxed: a count that orders nothing.
         self.strays.fetch_add(1, Ordering::Relaxed);

@@ -84,6 +84,35 @@ impl Default for Hist {
     }
 }
 
+impl Scalar {
+    fn clear(&mut self) {
+        let Scalar { ts, end, series, count, sum, min, max, last } = self;
+        ts.clear();
+        end.clear();
+        series.clear();
+        count.clear();
+        for column in [sum, min, max, last] {
+            column.clear();
+        }
+    }
+}
+
+impl Hist {
+    fn clear(&mut self) {
+        let Hist { ts, end, series, n, sum, min, max, off, idx, cnt } = self;
+        ts.clear();
+        end.clear();
+        series.clear();
+        n.clear();
+        for column in [sum, min, max] {
+            column.clear();
+        }
+        off.truncate(1);
+        idx.clear();
+        cnt.clear();
+    }
+}
+
 impl Batch {
     /// Sets the series that the file must be told about before the batch's rows.
     pub(crate) fn set_dict(&mut self, infos: Vec<Arc<SeriesInfo>>) {
@@ -170,12 +199,8 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         let Batch { dict, scalar, hist, events, ledger, recovery, bytes } = self;
         dict.clear();
-        let Scalar { ts, end, series, count, sum, min, max, last } = scalar;
-        (ts.clear(), end.clear(), series.clear(), count.clear());
-        (sum.clear(), min.clear(), max.clear(), last.clear());
-        let Hist { ts, end, series, n, sum, min, max, off, idx, cnt } = hist;
-        (ts.clear(), end.clear(), series.clear(), n.clear(), sum.clear(), min.clear(), max.clear());
-        (off.truncate(1), idx.clear(), cnt.clear());
+        scalar.clear();
+        hist.clear();
         events.clear();
         ledger.clear();
         recovery.clear();

@@ -129,7 +129,7 @@ impl From<&Ledger> for LedgerReport {
 /// [`Ledger::closes`] for an account from a file, whose numbers may be anything.
 pub(crate) fn closes(ledger: &Ledger) -> bool {
     let parts = ledger.dropped.iter().map(|(_, n)| n).chain([ledger.aggregated, ledger.in_flight]);
-    let sum = parts.fold(Some(0_u64), |sum, part| sum?.checked_add(part));
+    let sum = parts.into_iter().try_fold(0_u64, u64::checked_add);
     ledger.consistent && sum == Some(ledger.recorded) && ledger.increments == ledger.gathered
 }
 

@@ -27,7 +27,11 @@ pub(crate) enum Plan {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<String, Vec<u8>>,
+    /// The files as of their last sync.
+    durable: BTreeMap<String, Vec<u8>>,
     plan: Plan,
+    /// As `RLIMIT_FSIZE` would be.
+    max_len: Option<u64>,
     step: u64,
     /// Successful syncs of files, for tests of what is durable.
     syncs: u64,
@@ -41,12 +45,17 @@ pub(crate) struct MemoryDisk {
 
 struct MemoryFile {
     disk: MemoryDisk,
-    name: Arc<Mutex<String>>,
+    /// As it was created.
+    name: String,
 }
 
 impl MemoryDisk {
     pub(crate) fn set_plan(&self, plan: Plan) {
         lock(&self.state).plan = plan;
+    }
+
+    pub(crate) fn set_max_file_len(&self, max_len: u64) {
+        lock(&self.state).max_len = Some(max_len);
     }
 
     pub(crate) fn steps(&self) -> u64 {
@@ -60,6 +69,11 @@ impl MemoryDisk {
     /// The files as they are.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         lock(&self.state).files.clone()
+    }
+
+    /// The files as of their last sync.
+    pub(crate) fn durable_files(&self) -> BTreeMap<String, Vec<u8>> {
+        lock(&self.state).durable.clone()
     }
 
     /// A disk that holds these files.
@@ -106,7 +120,7 @@ impl Disk for MemoryDisk {
         if lock(&self.state).files.insert(name.to_owned(), Vec::new()).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        Ok(Box::new(MemoryFile { disk: self.clone(), name: Arc::new(Mutex::new(name.to_owned())) }))
+        Ok(Box::new(MemoryFile { disk: self.clone(), name: name.to_owned() }))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn ReadAt>> {
@@ -123,6 +137,9 @@ impl Disk for MemoryDisk {
         let state = &mut *lock(&self.state);
         let bytes = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.files.insert(to.to_owned(), bytes);
+        if let Some(synced) = state.durable.remove(from) {
+            state.durable.insert(to.to_owned(), synced);
+        }
         Ok(())
     }
 
@@ -146,30 +163,41 @@ impl Disk for MemoryDisk {
     }
 
     fn max_file_len(&self) -> u64 {
-        u64::MAX
+        lock(&self.state).max_len.unwrap_or(u64::MAX)
+    }
+}
+
+impl MemoryFile {
+    /// The name the file has now. One that was removed takes writes and keeps none.
+    fn key(&self, state: &State) -> Option<String> {
+        let renamed = self.name.strip_prefix("tmp.").unwrap_or(&self.name);
+        [self.name.as_str(), renamed].into_iter().find(|name| state.files.contains_key(*name)).map(str::to_owned)
     }
 }
 
 impl WriteAt for MemoryFile {
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let written = self.disk.step(bytes.len())?;
-        let name = lock(&self.name).clone();
         let state = &mut *lock(&self.disk.state);
-        // A file that was renamed is found by the name it has now; one that was removed takes writes and keeps none.
-        let renamed = name.strip_prefix("tmp.").unwrap_or(&name).to_owned();
-        let key = if state.files.contains_key(&name) { name } else { renamed };
-        let Some(file) = state.files.get_mut(&key) else { return Ok(()) };
-        let from = usize::try_from(offset).map_err(io::Error::other)?;
-        if file.len() < from + written {
-            file.resize(from + written, 0);
+        let file = self.key(state).and_then(|key| state.files.get_mut(&key));
+        if let Some(file) = file {
+            let from = usize::try_from(offset).map_err(io::Error::other)?;
+            if file.len() < from + written {
+                file.resize(from + written, 0);
+            }
+            file[from..from + written].copy_from_slice(&bytes[..written]);
         }
-        file[from..from + written].copy_from_slice(&bytes[..written]);
         if written < bytes.len() { Err(io::Error::other("the process is gone")) } else { Ok(()) }
     }
 
     fn sync(&self) -> io::Result<()> {
         self.disk.step(1)?;
-        lock(&self.disk.state).syncs += 1;
+        let state = &mut *lock(&self.disk.state);
+        state.syncs += 1;
+        if let Some(key) = self.key(state) {
+            let bytes = state.files.get(&key).cloned().unwrap_or_default();
+            state.durable.insert(key, bytes);
+        }
         Ok(())
     }
 

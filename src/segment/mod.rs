@@ -13,18 +13,21 @@
 //!
 //! **Cost.** A reader holds one block (at most 1 MiB) at a time and takes time linear in the length of the file.
 
+mod config;
 mod damage;
 mod decode;
 mod directory;
 mod encode;
+#[cfg(any(test, fuzzing))]
+mod fixture;
 mod format;
 mod inspect;
-#[cfg(any(test, loom, fuzzing))]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod memory;
 mod reader;
 mod recover;
 mod rows;
-#[cfg(any(test, loom, fuzzing))]
+#[cfg(any(test, fuzzing))]
 mod scan;
 mod storage;
 mod store;
@@ -41,11 +44,15 @@ pub use reader::{Block, Blocks, Segment};
 pub use rows::{EventRow, HistRow, HistRows, LedgerRow, RecoveryRow, Rows, ScalarRow, SeriesEntry, VerdictRow};
 pub use verify::{FileVerify, VerifyReport, verify};
 
-pub(crate) use store::{Appended, Store, StoreConfig, StoreCounters, StoreError, Summary};
+#[cfg(feature = "full")]
+pub(crate) use verify::verify_with;
 
-#[cfg(any(test, loom, fuzzing))]
+pub(crate) use config::{StoreConfig, StoreError};
+pub(crate) use store::Store;
+
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub use scan::scan_image;
+pub use scan::{fuzz_segment, scan_image};
 
 /// A moment on both clocks, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -36,7 +36,10 @@ pub struct Segment {
 
 impl std::fmt::Debug for Segment {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Segment").field("path", &self.path).field("committed", &self.committed).finish()
+        out.debug_struct("Segment")
+            .field("path", &self.path)
+            .field("committed", &self.committed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,6 +102,10 @@ impl Segment {
     }
 
     fn read_header(&mut self) -> Result<(), OpenError> {
+        if self.file_len < size_of::<FileHeader>() as u64 {
+            let reason = format!("its {} bytes are less than a file header", self.file_len);
+            return Err(OpenError::NotASegment { path: self.path.clone(), reason });
+        }
         let page = self.page(0);
         let reason = match FileHeader::parse(&page) {
             Ok(header) => {
@@ -223,13 +230,13 @@ impl Segment {
     /// Random id of the file.
     #[must_use]
     pub fn file_id(&self) -> u128 {
-        u128::from_be_bytes(self.header.file_id)
+        u128::from_le_bytes(self.header.file_id)
     }
 
     /// Random id of the engine run that wrote it.
     #[must_use]
     pub fn run_id(&self) -> u128 {
-        u128::from_be_bytes(self.header.run_id)
+        u128::from_le_bytes(self.header.run_id)
     }
 
     /// Offset up to which everything is committed.
@@ -317,10 +324,6 @@ impl Block {
     #[must_use]
     pub fn time_range(&self) -> (i64, i64) {
         (self.header.ts_min, self.header.ts_max)
-    }
-
-    pub(crate) fn kind_code(&self) -> u16 {
-        self.header.kind
     }
 
     /// Decodes the rows.

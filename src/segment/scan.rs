@@ -1,10 +1,53 @@
 //! The body of the fuzz target: reads any bytes as a segment file, with an oracle.
 
-use std::path::Path;
+#![allow(clippy::indexing_slicing, reason = "the oracle may panic: that is how it reports")]
 
+use std::path::Path;
+use std::sync::OnceLock;
+
+use super::fixture;
 use super::format::{DATA_OFF, MAX_BODY, crc};
 use super::reader::Segment;
 use super::verify::verify_segment;
+
+/// Takes fuzzer input: the first byte says how to read the rest.
+///
+/// - 0: as a segment file;
+/// - 1: as edits (offset `u16`, value `u8`) of an intact file;
+/// - others: the same, and then all block checksums are made true again, so that the decoders behind them are reached.
+///
+/// # Panics
+/// As [`scan_image`].
+pub fn fuzz_segment(input: &[u8]) {
+    static INTACT: OnceLock<(Vec<u8>, Vec<(usize, usize)>)> = OnceLock::new();
+    let Some((&mode, rest)) = input.split_first() else { return };
+    if mode == 0 {
+        scan_image(rest);
+        return;
+    }
+    let (intact, blocks) = INTACT.get_or_init(|| fixture::image(2));
+    let mut image = intact.clone();
+    for edit in rest.chunks_exact(3) {
+        let at = usize::from(u16::from_le_bytes([edit[0], edit[1]]));
+        if let Some(byte) = image.get_mut(at) {
+            *byte = edit[2];
+        }
+    }
+    if mode > 1 {
+        forge(&mut image, blocks);
+    }
+    scan_image(&image);
+}
+
+/// Makes the checksums of blocks true again.
+pub(crate) fn forge(image: &mut [u8], blocks: &[(usize, usize)]) {
+    for &(offset, len) in blocks {
+        let body = crc(&image[offset + 64..offset + len]);
+        image[offset + 52..offset + 56].copy_from_slice(&body.to_le_bytes());
+        let head = crc(&image[offset..offset + 60]);
+        image[offset + 60..offset + 64].copy_from_slice(&head.to_le_bytes());
+    }
+}
 
 /// Opens `bytes` as a segment file and reads everything.
 ///
@@ -13,7 +56,7 @@ use super::verify::verify_segment;
 /// verdict of sound over a damaged file.
 pub fn scan_image(bytes: &[u8]) {
     let Ok(segment) = Segment::from_source(Box::new(bytes.to_vec()), Path::new("image.seg")) else { return };
-    let (mut end, mut number, mut damaged) = (DATA_OFF, None, !segment.damages().is_empty());
+    let (mut end, mut number, mut any_damage) = (DATA_OFF, None, !segment.damages().is_empty());
     for block in segment.blocks() {
         match block {
             Ok(block) => {
@@ -26,10 +69,10 @@ pub fn scan_image(bytes: &[u8]) {
                 let body = &bytes[from + 64..end as usize];
                 let stored = u32::from_le_bytes(bytes[from + 52..from + 56].try_into().unwrap_or_default());
                 assert_eq!(crc(body), stored, "block was returned although its checksum does not match");
-                damaged |= block.rows().is_err();
+                any_damage |= block.rows().is_err();
             }
             Err(damage) => {
-                damaged = true;
+                any_damage = true;
                 assert!(damage.offset >= end, "damage is reported inside an intact block");
                 end = damage.offset;
             }
@@ -37,5 +80,5 @@ pub fn scan_image(bytes: &[u8]) {
     }
     let (file, damages) = verify_segment(&segment);
     assert_eq!(file.sound, damages.is_empty());
-    assert_eq!(file.sound, !damaged, "verify and read disagree");
+    assert_eq!(file.sound, !any_damage, "verify and read disagree");
 }

@@ -121,7 +121,7 @@ impl FsDisk {
         Ok(FsDisk { dir: dir.to_owned() })
     }
 
-    fn list_in(&self, dir: &Path) -> io::Result<Vec<Listed>> {
+    fn list_in(dir: &Path) -> io::Result<Vec<Listed>> {
         let mut out = Vec::new();
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
@@ -148,11 +148,11 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
 
 impl Disk for FsDisk {
     fn list(&self) -> io::Result<Vec<Listed>> {
-        self.list_in(&self.dir)
+        Self::list_in(&self.dir)
     }
 
     fn list_quarantine(&self) -> io::Result<Vec<Listed>> {
-        match self.list_in(&self.dir.join("quarantine")) {
+        match Self::list_in(&self.dir.join("quarantine")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed,
         }
@@ -255,5 +255,8 @@ pub(crate) fn random() -> io::Result<[u8; 16]> {
 pub(crate) fn boot_id() -> [u8; 16] {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    u128::from_str_radix(&hex, 16).map(u128::to_be_bytes).unwrap_or_default()
+    let mut bytes = u128::from_str_radix(&hex, 16).unwrap_or_default().to_le_bytes();
+    // The order of the text, so that a hex dump shows the id as the kernel prints it.
+    bytes.reverse();
+    bytes
 }

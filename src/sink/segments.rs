@@ -22,7 +22,6 @@ impl Segments {
 
 impl Segments {
     /// Takes a window without committing it at once: for a replay, whose windows come by the hundred thousand.
-    #[cfg_attr(not(feature = "full"), expect(dead_code, reason = "only replay takes windows in bulk"))]
     pub(crate) fn append(&mut self, published: &Published) -> Result<(), StoreError> {
         match &mut self.0 {
             Some(store) => store.append(published).map(|_| ()),
@@ -41,7 +40,9 @@ impl Sink for Segments {
         store
             .append(published)
             .and_then(|appended| if appended.committed { Ok(()) } else { store.commit() })
-            .map_err(|error| SinkError::new(error.to_string()))
+            .map_err(|error| SinkError::new(error.to_string()))?;
+        // Committed, but a sync has failed: what the file holds may not survive a power cut.
+        store.problem().map_or(Ok(()), |problem| Err(SinkError::new(problem)))
     }
 
     fn close(&mut self) -> Result<(), SinkError> {

@@ -42,10 +42,10 @@ fn what_is_recorded_is_found_in_a_window() {
 
 #[test]
 fn the_ledger_closes_when_rings_overflow() {
+    const EACH: u64 = 200_000;
     let engine = short().ring_slots(64).start().unwrap();
     let value = engine.histogram("value").register().unwrap();
     let count = engine.counter("count").register().unwrap();
-    const EACH: u64 = 200_000;
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
@@ -200,4 +200,36 @@ fn threads_that_end_leave_nothing_behind() {
 fn a_window_out_of_range_is_refused_with_a_remedy() {
     let error = Engine::builder().window(Duration::from_nanos(1)).start().unwrap_err();
     assert!(error.to_string().contains("between 10 ms and 1 h"), "{error}");
+}
+
+/// A sink that never comes back from a window until the test lets it.
+struct Stuck(mpsc::Receiver<()>);
+
+impl crate::sink::Sink for Stuck {
+    fn name(&self) -> &'static str {
+        "stuck"
+    }
+
+    fn publish(&mut self, _: &crate::detect::Published) -> Result<(), crate::sink::SinkError> {
+        let _ = self.0.recv();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_that_hangs_delays_neither_windows_nor_the_end() {
+    let (release, held) = mpsc::channel();
+    let engine = short().sink(Stuck(held)).start().unwrap();
+    let value = engine.gauge("value").register().unwrap();
+    for i in 0..40 {
+        value.set(f64::from(i));
+        engine.flush();
+    }
+    let start = std::time::Instant::now();
+    let ledger = engine.shutdown(Duration::from_millis(300)).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!((ledger.aggregated, ledger.closes()), (40, true));
+    let sinks = engine.view().sinks();
+    assert!(sinks[0].dropped > 0, "its queue is bounded: {sinks:?}");
+    drop(release);
 }

@@ -84,7 +84,7 @@ struct Machine {
 }
 
 /// Measures and prints.
-pub(crate) fn run(args: &BenchArgs, json: bool, out: &mut dyn Write, progress: &Progress) -> io::Result<u8> {
+pub(crate) fn run(args: &BenchArgs, json: bool, out: &mut dyn Write, progress: Progress) -> io::Result<u8> {
     let repetitions = args.repetitions as usize;
     let mut figures = Vec::new();
     if matches!(args.what, None | Some(What::Record)) {

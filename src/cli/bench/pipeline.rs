@@ -20,15 +20,15 @@ const SLOTS: usize = 1 << 18;
 /// Length of one measurement.
 const LENGTH: Duration = Duration::from_millis(500);
 
-pub(super) fn figures(repetitions: usize, progress: &Progress) -> Vec<Figure> {
+pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
     let (mut saturated, mut sustained, mut limits) = (Vec::new(), Vec::new(), Vec::new());
     let bar = progress.bar("pipeline", repetitions as u64);
     for _ in 0..repetitions {
         limits.push(raw_transfer());
-        if let Some(taken) = with_engine(|engine, recorder, histogram| offer_all(engine, recorder, histogram)) {
+        if let Some(taken) = with_engine(offer_all) {
             saturated.push(taken);
         }
-        if let Some(highest) = with_engine(|engine, recorder, histogram| highest_rate(engine, recorder, histogram)) {
+        if let Some(highest) = with_engine(highest_rate) {
             sustained.push(highest);
         }
         bar.step();

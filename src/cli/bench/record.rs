@@ -23,16 +23,16 @@ const SLOTS: usize = 16_384;
 /// Emptyings in one repetition.
 const BATCHES: usize = 128;
 
-pub(super) fn figures(repetitions: usize, progress: &Progress) -> Vec<Figure> {
+pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
     let mut bench = Bench::new();
     let mut runs: Vec<[f64; 9]> = Vec::new();
     let bar = progress.bar("record", repetitions as u64 + 1);
     for repetition in 0..=repetitions {
         let run = [
             bench.clock_read(),
-            bench.cell_add(),
-            bench.atomic_add(),
-            bench.push_plain(),
+            Bench::cell_add(),
+            Bench::atomic_add(),
+            Bench::push_plain(),
             bench.push_stamped(),
             bench.counter_add(),
             bench.histogram_exact(),
@@ -72,9 +72,7 @@ thread_local! {
 
 impl Bench {
     fn new() -> Bench {
-        let mut config = RegistryConfig::default();
-        config.ring_slots = SLOTS;
-        let registry = Registry::new(config);
+        let registry = Registry::new(RegistryConfig { ring_slots: SLOTS, ..RegistryConfig::default() });
         let drain = Drain::new(Arc::clone(&registry));
         let engine = Engine::builder().ring_slots(SLOTS).detectors(Detectors::none()).start().ok();
         Bench { clock: Clock::new(), registry, drain, engine }
@@ -88,7 +86,7 @@ impl Bench {
         })
     }
 
-    fn cell_add(&self) -> f64 {
+    fn cell_add() -> f64 {
         ns_per(BATCH * BATCHES, || {
             for _ in 0..BATCH * BATCHES {
                 CELL.with(|cell| cell.set(black_box(cell.get() + 1)));
@@ -96,7 +94,7 @@ impl Bench {
         })
     }
 
-    fn atomic_add(&self) -> f64 {
+    fn atomic_add() -> f64 {
         let cell = AtomicU64::new(0);
         ns_per(BATCH * BATCHES, || {
             for _ in 0..BATCH * BATCHES {
@@ -106,7 +104,7 @@ impl Bench {
         })
     }
 
-    fn push_plain(&self) -> f64 {
+    fn push_plain() -> f64 {
         raw_pushes(|| 7)
     }
 

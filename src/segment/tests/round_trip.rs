@@ -125,6 +125,23 @@ fn files_and_directories_are_for_their_owner_alone() {
 }
 
 #[test]
+fn neither_links_nor_pipes_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), TestClock::new().config()).unwrap();
+    store.append(&Source::new().full_window()).unwrap();
+    let file = store.close().unwrap().files.remove(0);
+    let link = dir.path().join("metrics/link.seg");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert!(Segment::open(&link).is_err());
+    let pipe = dir.path().join("metrics/pipe.seg");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert!(Segment::open(&pipe).unwrap_err().to_string().contains("not a regular file"));
+    assert_eq!(Directory::open(dir.path()).unwrap().files(), [file]);
+    // A start is not held up by them either.
+    Store::open(dir.path(), TestClock::new().config()).unwrap();
+}
+
+#[test]
 fn large_windows_are_cut_into_blocks() {
     let catalogue = Catalogue::new(crate::record::Limits { series_per_metric: 100_000, series: 100_000 });
     for at in 0..12_000 {
