@@ -1,7 +1,7 @@
 // Opens the live page in headless Chromium and watches it for some seconds.
 //
 //   node tests/browser/page.cjs URL [--hostile TEXT] [--anomaly-within SECONDS] [--watch SECONDS]
-//                                   [--screenshot FILE] [--width N] [--height N] [--dark]
+//                                   [--select NAME] [--screenshot FILE] [--width N] [--height N] [--dark]
 //
 // Needs Debian's chromium, and `npm ci` in this folder. Exits 1, with the reason on standard error, unless:
 // - the window number moves, a series moves with it, and a sparkline and the chart are drawn;
@@ -69,6 +69,10 @@ async function watch(page, asked) {
     const made = await page.locator('main img, main script, main iframe').count();
     if (made) problems.push(`a label made ${made} elements`);
     await page.fill('#filter', '');
+  }
+  if (asked.select) {
+    await page.locator('.row:not([hidden])', { hasText: asked.select }).first().click();
+    await until('the selected series', 10, async () => (await page.textContent('#detail-name')) === asked.select);
   }
   if (asked.watch) {
     const last = first + Number(asked.watch);

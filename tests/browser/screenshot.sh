@@ -21,7 +21,7 @@ until url=$(sed -n 's|^live page: \(http://[0-9.:]*/\).*|\1|p;T;q' "$log") && [[
 done
 
 # Past the first windows, past warming up, with some anomalies to see.
-node tests/browser/page.cjs "$url" --anomaly-within 60 --watch 28 --width 1400 --height 1000 --screenshot "$out"
+node tests/browser/page.cjs "$url" --anomaly-within 60 --watch 28 --select planning_time --width 1400 --height 1000 --screenshot "$out"
 size=$(stat -c %s "$out")
 echo "$out: $size bytes" >&2
 if ((size > 300 * 1024)); then

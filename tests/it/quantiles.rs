@@ -107,6 +107,7 @@ fn compare(name: &str, text: &str) -> (f64, usize) {
             let (have, want) = (values[stat].as_f64().unwrap(), truth[at + 1].as_f64().unwrap());
             let bound = want * RELATIVE_ERROR + STEP;
             let share = (have - want).abs() / bound;
+            assert!(have <= truth[QUANTILES.len()].as_f64().unwrap(), "{name}: {stat} lies beyond the largest value");
             assert!(share <= 1.0, "{name} {stat} of {from}..{to}: {have}, and numpy says {want}");
             worst = worst.max(share);
         }

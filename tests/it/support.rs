@@ -79,7 +79,8 @@ impl Drop for Running {
 
 /// A running `demo`, and where it serves.
 pub struct Demo {
-    pub process: Running,
+    /// Ends with the test.
+    _process: Running,
     pub addr: String,
 }
 
@@ -103,7 +104,7 @@ pub fn start_demo(args: &[&str]) -> Demo {
         .expect("demo says where it serves");
     // Keeps reading, so that the process never blocks on a full pipe.
     std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-    Demo { process, addr }
+    Demo { _process: process, addr }
 }
 
 /// One GET; status and body.
