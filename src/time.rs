@@ -119,6 +119,18 @@ pub(crate) fn counter_tick() -> u32 {
     return 0;
 }
 
+/// What samples are stamped with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Timestamps {
+    /// Each sample reads the clock: precise to some ten nanoseconds. The read is most of what a record costs.
+    #[default]
+    Exact,
+    /// Each sample takes the time that the aggregator published last: precise to about a millisecond while samples come,
+    /// and to 20 ms for the first ones after a pause. Several times cheaper.
+    Coarse,
+}
+
 /// Nanoseconds since the Unix epoch by the system's wall clock.
 pub(crate) fn unix_ns() -> i64 {
     i64::try_from(os_ns(libc::CLOCK_REALTIME)).unwrap_or(i64::MAX)

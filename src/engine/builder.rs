@@ -14,6 +14,7 @@ use crate::ring::{Registry, RegistryConfig};
 use crate::sink::prometheus::Exposition;
 use crate::sink::{FanOut, Segments, Sink};
 use crate::sync::{Arc, AtomicBool, Mutex};
+use crate::time::Timestamps;
 
 /// Starts a service once the engine's view exists.
 /// Given the prefix of exposed names, and the pages of a Prometheus sink if there is one: both
@@ -94,6 +95,12 @@ impl EngineBuilder {
     /// Slots of each thread's ring, 16 bytes each; 16,384 unless set.
     pub fn ring_slots(mut self, slots: usize) -> Self {
         self.registry.ring_slots = slots;
+        self
+    }
+
+    /// What samples are stamped with; exact times unless set.
+    pub fn timestamps(mut self, timestamps: Timestamps) -> Self {
+        self.registry.timestamps = timestamps;
         self
     }
 

@@ -77,6 +77,7 @@ impl Core {
 
     /// One fair turn over the rings. Returns how many samples came and how full the fullest ring was.
     pub(super) fn turn(&mut self) -> (usize, f64) {
+        self.registry.publish_tick();
         let (registry, books) = (&self.registry, &mut self.books);
         self.drain.turn(|batch| books.take(registry, batch))
     }

@@ -80,6 +80,15 @@ impl Gauge {
 
 #[cfg(not(loom))]
 impl Histogram {
+    /// Records many values under one time stamp, published together; see [`Recorder::record_many`](super::Recorder).
+    #[inline]
+    pub fn record_many(self, values: &[f64]) {
+        #[cfg(feature = "enable")]
+        super::local::push_many(self.registry, self.series, values);
+        #[cfg(not(feature = "enable"))]
+        let _ = values;
+    }
+
     /// Records one value, in the series' unit. Not finite values are dropped and counted as
     /// [`NotFinite`](crate::ledger::Cause::NotFinite); values outside the unit's range are clamped and counted (see
     /// [`Scheme`](crate::aggregate::Scheme)).

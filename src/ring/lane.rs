@@ -29,63 +29,77 @@ struct Counts {
 
 /// The engine has closed.
 const CLOSED: u32 = 1;
-/// The clock is not the processor's counter.
-const OTHER_CLOCK: u32 = 2;
+/// Samples take the published tick.
+const PUBLISHED_TICK: u32 = 2;
+/// Samples read a clock that is not the processor's counter.
+const OTHER_CLOCK: u32 = 4;
+
+/// Where a recorder gets its time from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    /// The processor's counter.
+    Counter,
+    /// The tick that the aggregator published last.
+    Published,
+    /// Some other clock.
+    Clock,
+}
 
 impl Lane {
-    /// `plain_clock` says that samples are stamped straight from the processor's counter.
-    pub(crate) fn new(cells: usize, plain_clock: bool) -> Lane {
+    pub(crate) fn new(cells: usize, stamp: Stamp) -> Lane {
         Lane {
             counts: CachePadded::new(Counts {
                 accepted: AtomicU64::new(0),
                 refused_full: AtomicU64::new(0),
                 refused_closed: AtomicU64::new(0),
                 refused_unknown: AtomicU64::new(0),
-                state: AtomicU32::new(if plain_clock { 0 } else { OTHER_CLOCK }),
+                state: AtomicU32::new(match stamp {
+                    Stamp::Counter => 0,
+                    Stamp::Published => PUBLISHED_TICK,
+                    Stamp::Clock => OTHER_CLOCK,
+                }),
                 left: AtomicBool::new(false),
             }),
             cells: Cells::new(cells),
         }
     }
 
-    /// Producer: one more event is in the ring.
+    /// Producer: so many more events are in the ring.
     #[inline]
-    pub(crate) fn count_accepted(&self) {
+    pub(crate) fn count_accepted(&self, events: u64) {
         let accepted = &self.counts.accepted;
         // Relaxed load: single writer. Release store, paired with the Acquire load in `accepted`: whoever sees the
         // count sees the event in the ring.
-        accepted.store(accepted.load(Ordering::Relaxed) + 1, Ordering::Release);
+        accepted.store(accepted.load(Ordering::Relaxed) + events, Ordering::Release);
     }
 
-    /// Producer: an event was refused.
+    /// Producer: so many events were refused.
     #[cold]
-    pub(crate) fn count_refused(&self, cause: Cause) {
+    pub(crate) fn count_refused(&self, cause: Cause, events: u64) {
         let count = match cause {
             Cause::RingFull => &self.counts.refused_full,
             Cause::AfterClose => &self.counts.refused_closed,
             _ => &self.counts.refused_unknown,
         };
         // Relaxed load: single writer. Release store, paired with the Acquire loads in `refused`.
-        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
+        count.store(count.load(Ordering::Relaxed) + events, Ordering::Release);
     }
 
-    /// Producer: whether the lane is open and its clock the processor's counter. One comparison stands for all that is
-    /// not as usual.
+    /// Producer: how to stamp a sample; `None` once the engine has closed.
     #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
         // Relaxed: nothing is read on the strength of it, and a recorder that sees the close late is accounted for (see
         // the module's page on closing).
-        self.counts.state.load(Ordering::Relaxed) == 0
-    }
-
-    /// Producer: whether the engine has closed.
-    pub(crate) fn is_closed(&self) -> bool {
-        // Relaxed: see `is_plain`.
-        self.counts.state.load(Ordering::Relaxed) & CLOSED != 0
+        match self.counts.state.load(Ordering::Relaxed) {
+            0 => Some(Stamp::Counter),
+            PUBLISHED_TICK => Some(Stamp::Published),
+            OTHER_CLOCK => Some(Stamp::Clock),
+            _ => None,
+        }
     }
 
     pub(crate) fn close(&self) {
-        // Relaxed: see `is_plain`.
+        // Relaxed: see `stamp`.
         self.counts.state.fetch_or(CLOSED, Ordering::Relaxed);
     }
 

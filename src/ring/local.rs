@@ -8,7 +8,6 @@ use std::ptr;
 
 use super::Recorder;
 use super::registry;
-use crate::ledger::Cause;
 use crate::record::SeriesId;
 use crate::sync::AtomicU64;
 
@@ -57,6 +56,19 @@ pub(crate) fn push(registry: u32, series: SeriesId, value: f64) {
     });
 }
 
+/// Pushes many samples under one time stamp; as [`push`] where there is no recorder.
+#[inline]
+pub(crate) fn push_many(registry: u32, series: SeriesId, values: &[f64]) {
+    FAST.with(|fast| {
+        if fast.registry.get() == registry {
+            // SAFETY: as in `push`.
+            unsafe { (*fast.recorder.get()).push_many(series, values) };
+        } else {
+            with_owned(registry, values.len() as u64, |recorder| recorder.push_many(series, values));
+        }
+    });
+}
+
 /// Adds to this thread's cell of a counter; as [`push`] where there is none.
 #[inline]
 pub(crate) fn add(registry: u32, series: SeriesId, by: u64) {
@@ -77,17 +89,17 @@ pub(crate) fn add(registry: u32, series: SeriesId, by: u64) {
 #[cold]
 #[inline(never)]
 fn slow_push(registry: u32, series: SeriesId, value: f64) {
-    with_owned(registry, |recorder| recorder.push(series, value));
+    with_owned(registry, 1, |recorder| recorder.push(series, value));
 }
 
 #[cold]
 #[inline(never)]
 fn slow_add(registry: u32, series: SeriesId, by: u64) {
-    with_owned(registry, |recorder| recorder.cells().add(series, by));
+    with_owned(registry, 1, |recorder| recorder.cells().add(series, by));
 }
 
 /// Finds or makes this thread's recorder for a registry, acts on it, and remembers it as the one used last.
-fn with_owned(registry: u32, action: impl FnOnce(&mut Recorder)) {
+fn with_owned(registry: u32, records: u64, action: impl FnOnce(&mut Recorder)) {
     let outcome = OWNED.try_with(|owned| {
         let Ok(mut owned) = owned.try_borrow_mut() else { return false };
         let recorder = match owned.0.iter_mut().find(|recorder| recorder.registry() == registry) {
@@ -112,6 +124,6 @@ fn with_owned(registry: u32, action: impl FnOnce(&mut Recorder)) {
     if outcome != Ok(true)
         && let Some(found) = registry::find(registry)
     {
-        found.count_stray(Cause::Reentrant);
+        found.count_strays(records);
     }
 }

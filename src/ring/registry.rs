@@ -5,12 +5,12 @@ use std::ptr;
 use rtrb::RingBuffer;
 
 use super::handle::{Counter, Gauge, Handle, Histogram};
-use super::lane::{Inlet, Lane};
+use super::lane::{Inlet, Lane, Stamp};
 use super::recorder::Recorder;
 use crate::ledger::{Cause, Dropped};
 use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesId, SeriesInfo, SeriesSpec, Unit};
-use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use crate::time::Clock;
+use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::time::{Clock, Timestamps};
 
 /// Sizes of a registry.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub struct RegistryConfig {
     pub max_series: usize,
     /// Series of one metric; 2,000 unless set. Further ones fold into an overflow series of the metric.
     pub max_series_per_metric: usize,
+    /// What samples are stamped with; exact times unless set.
+    pub timestamps: Timestamps,
 }
 
 impl Default for RegistryConfig {
@@ -31,6 +33,7 @@ impl Default for RegistryConfig {
             ring_slots: 16_384,
             max_series: limits.series,
             max_series_per_metric: limits.series_per_metric,
+            timestamps: Timestamps::default(),
         }
     }
 }
@@ -45,6 +48,8 @@ pub struct Registry {
     /// Lanes that joined since the drain last looked: a stack that the drain takes whole, so nobody waits for anybody.
     joined: AtomicPtr<Node>,
     closed: AtomicBool,
+    /// The tick that coarse samples take, on a line of its own: every recorder reads it, the drain writes it.
+    published: Arc<AtomicU32>,
     /// Calls that found no recorder, by a thread whose destructors had run.
     strays: AtomicU64,
 }
@@ -65,6 +70,7 @@ impl Registry {
     pub(crate) fn with_clock(config: RegistryConfig, clock: Clock) -> Arc<Registry> {
         let config = RegistryConfig { ring_slots: config.ring_slots.max(1), ..config };
         let limits = Limits { series: config.max_series, series_per_metric: config.max_series_per_metric };
+        let tick = clock.tick();
         enrol(|number| Registry {
             number,
             config,
@@ -72,6 +78,7 @@ impl Registry {
             catalogue: Catalogue::new(limits),
             joined: AtomicPtr::new(ptr::null_mut()),
             closed: AtomicBool::new(false),
+            published: Arc::new(AtomicU32::new(tick)),
             strays: AtomicU64::new(0),
         })
     }
@@ -94,7 +101,12 @@ impl Registry {
     /// A new producing end. Allocates its ring and cells; waits for nobody.
     pub fn recorder(&self) -> Recorder {
         let (producer, consumer) = RingBuffer::<Event>::new(self.config.ring_slots);
-        let lane = Arc::new(Lane::new(self.catalogue.numbers(), self.clock.is_counter()));
+        let stamp = match self.config.timestamps {
+            Timestamps::Coarse => Stamp::Published,
+            Timestamps::Exact if self.clock.is_counter() => Stamp::Counter,
+            Timestamps::Exact => Stamp::Clock,
+        };
+        let lane = Arc::new(Lane::new(self.catalogue.numbers(), stamp));
         let inlet = Inlet { events: consumer, lane: Arc::clone(&lane), taken: 0, gathered: Vec::new() };
         self.join(inlet);
         // SeqCst, in one total order with `join`'s exchange and the store in `close`: either this sees the flag, or
@@ -102,7 +114,7 @@ impl Registry {
         if self.closed.load(Ordering::SeqCst) {
             lane.close();
         }
-        Recorder::new(producer, lane, self.clock.clone(), self.number)
+        Recorder::new(producer, lane, self.clock.clone(), Arc::clone(&self.published), self.number)
     }
 
     fn join(&self, inlet: Inlet) {
@@ -142,10 +154,16 @@ impl Registry {
         self.closed.store(true, Ordering::SeqCst);
     }
 
-    /// Counts a call that had no recorder to go through.
-    pub(crate) fn count_stray(&self, _cause: Cause) {
+    /// Drain: the tick that coarse samples take from now on.
+    pub(crate) fn publish_tick(&self) {
+        // Relaxed: a time, which orders nothing.
+        self.published.store(self.clock.tick(), Ordering::Relaxed);
+    }
+
+    /// Counts records that had no recorder to go through.
+    pub(crate) fn count_strays(&self, records: u64) {
         // Relaxed: a count that orders nothing.
-        self.strays.fetch_add(1, Ordering::Relaxed);
+        self.strays.fetch_add(records, Ordering::Relaxed);
     }
 
     /// Calls that had no recorder to go through.

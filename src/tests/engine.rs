@@ -233,3 +233,35 @@ fn a_sink_that_hangs_delays_neither_windows_nor_the_end() {
     assert!(sinks[0].dropped > 0, "its queue is bounded: {sinks:?}");
     drop(release);
 }
+
+#[test]
+fn many_values_go_in_one_call_and_what_does_not_fit_is_counted() {
+    let engine = short().ring_slots(1_000).start().unwrap();
+    let value = engine.histogram("value").register().unwrap();
+    let mut recorder = engine.recorder();
+    let values: Vec<f64> = (0..700).map(f64::from).collect();
+    recorder.record_many(value, &values);
+    recorder.record_many(value, &[]);
+    engine.flush();
+    recorder.record_many(value, &vec![5.0; 1_500]);
+    value.record_many(&values);
+    let ledger = engine.shutdown(PATIENCE).unwrap();
+    assert_eq!((ledger.recorded, ledger.aggregated), (2_900, 2_400));
+    assert_eq!((ledger.dropped.get(Cause::RingFull), ledger.closes()), (500, true));
+    recorder.record_many(value, &values);
+    assert_eq!(engine.ledger().dropped.get(Cause::AfterClose), 700);
+}
+
+#[test]
+fn coarse_times_are_true_to_a_few_drains() {
+    use crate::time::{Timestamps, unix_ns};
+    let engine = short().timestamps(Timestamps::Coarse).start().unwrap();
+    let value = engine.gauge("value").register().unwrap();
+    let before = unix_ns();
+    value.set(1.0);
+    let after = unix_ns();
+    let reading = engine.recent("value")[0].time_ns;
+    // 20 ms is the idle drain's pause; the rest is what a busy machine may add to it.
+    assert!((before - 500_000_000..=after).contains(&reading), "{reading} is not near {before}..{after}");
+    assert!(engine.shutdown(PATIENCE).unwrap().closes());
+}

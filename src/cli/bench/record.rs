@@ -15,7 +15,7 @@ use crate::drain::Drain;
 use crate::record::{Event, SeriesId};
 use crate::ring::{Registry, RegistryConfig};
 use crate::sync::{Arc, AtomicU64, Ordering};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamps};
 
 /// Records between two emptyings of a ring: less than it holds, so that none is refused.
 const BATCH: usize = 8_192;
@@ -25,7 +25,7 @@ const BATCHES: usize = 128;
 
 pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
     let mut bench = Bench::new();
-    let mut runs: Vec<[f64; 9]> = Vec::new();
+    let mut runs: Vec<[f64; 12]> = Vec::new();
     let bar = progress.bar("record", repetitions as u64 + 1);
     for repetition in 0..=repetitions {
         let run = [
@@ -38,6 +38,9 @@ pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
             bench.histogram_exact(),
             bench.recorder_exact(),
             bench.histogram_exact_live(),
+            bench.histogram_coarse(),
+            bench.record_many(),
+            Bench::plain_store(),
         ];
         // The first repetition warms caches and predictors.
         if repetition > 0 {
@@ -56,6 +59,8 @@ pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
         cost("histogram_exact", of(6), stamped_name, stamped.clone()),
         cost("recorder_exact", of(7), stamped_name, stamped.clone()),
         cost("histogram_exact_live", of(8), stamped_name, stamped),
+        cost("histogram_coarse", of(9), "rtrb push, 16 B", of(3)),
+        cost("record_many", of(10), "plain store, 16 B", of(11)),
     ]
 }
 
@@ -63,6 +68,9 @@ struct Bench {
     clock: Clock,
     registry: Arc<Registry>,
     drain: Drain,
+    /// A registry whose samples take the published time.
+    coarse: Arc<Registry>,
+    coarse_drain: Drain,
     engine: Option<Engine>,
 }
 
@@ -74,8 +82,11 @@ impl Bench {
     fn new() -> Bench {
         let registry = Registry::new(RegistryConfig { ring_slots: SLOTS, ..RegistryConfig::default() });
         let drain = Drain::new(Arc::clone(&registry));
+        let config = RegistryConfig { ring_slots: SLOTS, timestamps: Timestamps::Coarse, ..RegistryConfig::default() };
+        let coarse = Registry::new(config);
+        let coarse_drain = Drain::new(Arc::clone(&coarse));
         let engine = Engine::builder().ring_slots(SLOTS).detectors(Detectors::none()).start().ok();
-        Bench { clock: Clock::new(), registry, drain, engine }
+        Bench { clock: Clock::new(), registry, drain, coarse, coarse_drain, engine }
     }
 
     fn clock_read(&self) -> f64 {
@@ -146,6 +157,52 @@ impl Bench {
                 }
             },
             || drain.sweep(|_| {}, |_, _| {}),
+        )
+    }
+
+    fn histogram_coarse(&mut self) -> f64 {
+        let Ok(histogram) = self.coarse.histogram("bench_histogram").register() else { return f64::NAN };
+        let drain = &mut self.coarse_drain;
+        rounds(
+            || {
+                for i in 0..BATCH {
+                    histogram.record(black_box(i as f64));
+                }
+            },
+            || drain.sweep(|_| {}, |_, _| {}),
+        )
+    }
+
+    /// In groups of 256, as a loop that has its values in a buffer hands them over.
+    fn record_many(&mut self) -> f64 {
+        let Ok(histogram) = self.registry.histogram("bench_histogram").register() else { return f64::NAN };
+        let values: Vec<f64> = (0..BATCH).map(|i| i as f64).collect();
+        let mut recorder = self.registry.recorder();
+        let drain = &mut self.drain;
+        rounds(
+            || {
+                for group in values.chunks(256) {
+                    recorder.record_many(histogram, black_box(group));
+                }
+            },
+            || drain.sweep(|_| {}, |_, _| {}),
+        )
+    }
+
+    /// The limit of `record_many`: the same 16 bytes into memory of the same size.
+    fn plain_store() -> f64 {
+        let values: Vec<f64> = (0..BATCH).map(|i| i as f64).collect();
+        let mut slots = vec![Event { series: SeriesId(1), tick: 0, value: 0.0 }; SLOTS];
+        // Either half in turn, as a ring would.
+        let half = Cell::new(0);
+        rounds(
+            || {
+                for (slot, &value) in slots[half.get() * BATCH..].iter_mut().zip(black_box(&values)) {
+                    *slot = Event { series: SeriesId(1), tick: 7, value };
+                }
+                black_box(&mut slots);
+            },
+            || half.set(1 - half.get()),
         )
     }
 

@@ -1,4 +1,4 @@
-//! The Python reader (`tools/read_segment.py`, standard library alone, no code in common) and this one agree.
+//! The Python reader (`python/read_segment.py`, standard library alone, no code in common) and this one agree.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ fn python(image: &[u8]) -> Option<(BTreeMap<u64, serde_json::Value>, bool)> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image.seg");
     std::fs::write(&path, image).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/read_segment.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/read_segment.py");
     let output = match Command::new("python3").arg(script).arg(&path).output() {
         Ok(output) => output,
         Err(error) => {
