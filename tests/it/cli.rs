@@ -76,8 +76,8 @@ fn material() -> (tempfile::TempDir, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, csv) = (path("data"), path("steady.csv"));
-    let rows: String = (0..600).map(|row| format!("{},{}\n", 1_700_000_000 + row, row % 7)).collect();
-    std::fs::write(&csv, format!("timestamp,value\n{rows}")).unwrap();
+    let rows: Vec<_> = (0..600).map(|row| format!("{},{}", 1_700_000_000 + row, row % 7)).collect();
+    std::fs::write(&csv, format!("timestamp,value\n{}\n", rows.join("\n"))).unwrap();
     let replayed = run(&["replay", &csv, "--kind", "histogram", "--data", &data]);
     assert_eq!(replayed.status.code(), Some(0), "{}", stderr(&replayed));
     (folder, data, csv)
@@ -138,7 +138,7 @@ fn a_reader_that_leaves_is_no_panic() {
     let piped = format!("{} query {data} --series '*' --step 1s | head -1", env!("CARGO_BIN_EXE_afferent"));
     let output = Command::new("bash").args(["-o", "pipefail", "-c", &piped]).output().unwrap();
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
-    assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
 }
 
 #[test]

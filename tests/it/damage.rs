@@ -189,16 +189,13 @@ fn check_place(damages: &[Value], name: &str, at: usize, hit: Option<(usize, &Bl
     let damage = &damages[0];
     assert!(damage["file"].as_str().unwrap().ends_with(name), "{what}: {damage}");
     let offset = damage["offset"].as_u64().unwrap() as usize;
-    match hit {
-        Some((number, block)) => {
-            assert_eq!(damage["block"].as_u64(), Some(number as u64), "{what}: {damage}");
-            assert!(block.bytes.contains(&offset), "{what}: {damage}");
-        }
-        None => {
-            assert!(damage["block"].is_null(), "{what}: {damage}");
-            let page = SLOT_PAGES.iter().find(|page| page.contains(&at));
-            assert_eq!(damage["kind"], if page.is_some() { "slot" } else { "header" }, "{what}: {damage}");
-            assert!(page.unwrap_or(&(0..4_096)).contains(&offset), "{what}: {damage}");
-        }
+    if let Some((number, block)) = hit {
+        assert_eq!(damage["block"].as_u64(), Some(number as u64), "{what}: {damage}");
+        assert!(block.bytes.contains(&offset), "{what}: {damage}");
+    } else {
+        assert!(damage["block"].is_null(), "{what}: {damage}");
+        let page = SLOT_PAGES.iter().find(|page| page.contains(&at));
+        assert_eq!(damage["kind"], if page.is_some() { "slot" } else { "header" }, "{what}: {damage}");
+        assert!(page.unwrap_or(&(0..4_096)).contains(&offset), "{what}: {damage}");
     }
 }

@@ -11,10 +11,19 @@ use crate::support::{Random, afferent, json, run, stderr};
 
 const SEED: u64 = 0x00AF_FE4E;
 
-/// Between 5 and 1,500 ms, evenly on a logarithmic scale in half of the trials: the start of a process is short, and as
-/// worth hitting as the rest.
-fn moment(random: &mut Random) -> Duration {
-    let ms = if random.below(2) == 0 { 5.0 * 300_f64.powf(random.unit()) } else { 5.0 + 1_495.0 * random.unit() };
+/// Between 5 and 1,500 ms after the start, in turns: evenly on a logarithmic scale, since the start is short and as worth
+/// hitting as the rest; evenly; and just after the end of a window (they end at whole seconds), when it is committed.
+fn moment(random: &mut Random, trial: usize) -> Duration {
+    let ms = match trial % 3 {
+        0 => 5.0 * 300_f64.powf(random.unit()),
+        1 => 5.0 + 1_495.0 * random.unit(),
+        _ => {
+            let past = std::time::UNIX_EPOCH.elapsed().unwrap().subsec_micros();
+            let left = 1_000.0 - f64::from(past) / 1_000.0;
+            // A start takes some milliseconds: where too few are left, the next window it is.
+            left + if left < 100.0 { 1_000.0 } else { 0.0 } + 20.0 * random.unit()
+        }
+    };
     Duration::from_micros((1_000.0 * ms) as u64)
 }
 
@@ -28,7 +37,7 @@ fn a_hundred_kills_in_one_directory() {
     let mut random = Random(SEED);
     let (mut slowest_start, mut slowest_verify) = (Duration::ZERO, Duration::ZERO);
     for trial in 0..trials {
-        let after = moment(&mut random);
+        let after = moment(&mut random, trial);
         let what = format!("seed {SEED:#x}, trial {trial}, killed after {after:?}");
         let start = Instant::now();
         let mut child = afferent()
@@ -86,8 +95,9 @@ fn a_hundred_kills_in_one_directory() {
     let verified = json(&run(&["verify", data, "--json"]));
     let files = verified["files"].as_array().unwrap();
     let with_account = files.iter().filter(|file| file["ledger_closes"] == true).count();
-    assert!(with_account * 5 >= trials, "{with_account} of {} files hold windows", files.len());
+    assert!(with_account * 3 >= trials, "{with_account} of {} files hold windows", files.len());
     assert!(files.iter().all(|file| file["state"] != "clean"), "{verified}");
+    let torn = files.iter().filter(|file| file["uncommitted_bytes"].as_u64() > Some(0)).count();
 
     // The next start works at once, ends in order, and says what it found.
     let start = Instant::now();
@@ -101,7 +111,7 @@ fn a_hundred_kills_in_one_directory() {
     let accounts = ledger["ledger"].as_array().unwrap();
     assert!(accounts.iter().all(|account| account["closes"] == true), "{ledger}");
     eprintln!(
-        "kill: {trials} trials, {} files, {} accounts; slowest start {slowest_start:?}, slowest verify {slowest_verify:?}, \
+        "kill: {trials} trials, {} files, {torn} in the middle of a commit, {} accounts; slowest start {slowest_start:?}, slowest verify {slowest_verify:?}, \
          start and end after all {took:?}",
         files.len(),
         accounts.len(),

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The binary under test.
 pub fn afferent() -> Command {
@@ -153,7 +153,7 @@ pub fn feed(command: &mut Command, input: &[u8]) -> String {
     stdout
 }
 
-/// Numbers for tests, the same in every run. Sebastiano Vigna's SplitMix64 (public domain).
+/// Numbers for tests, the same in every run. Sebastiano Vigna's `SplitMix64` (public domain).
 pub struct Random(pub u64);
 
 impl Random {
@@ -167,7 +167,7 @@ impl Random {
 
     /// Uniform in `0..below`.
     pub fn below(&mut self, below: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(below) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(below)) >> 64) as u64
     }
 
     /// Uniform in `0.0..1.0`.
