@@ -2,12 +2,12 @@
 //! the next start works at once.
 
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::demo::check_report;
-use crate::support::{Random, afferent, json, run, stderr};
+use crate::support::{Random, afferent, json, real_parts, run, stderr};
 
 const SEED: u64 = 0x00AF_FE4E;
 
@@ -97,7 +97,6 @@ fn a_hundred_kills_in_one_directory() {
     let with_account = files.iter().filter(|file| file["ledger_closes"] == true).count();
     assert!(with_account * 3 >= trials, "{with_account} of {} files hold windows", files.len());
     assert!(files.iter().all(|file| file["state"] != "clean"), "{verified}");
-    let torn = files.iter().filter(|file| file["uncommitted_bytes"].as_u64() > Some(0)).count();
 
     // The next start works at once, ends in order, and says what it found.
     let start = Instant::now();
@@ -111,9 +110,75 @@ fn a_hundred_kills_in_one_directory() {
     let accounts = ledger["ledger"].as_array().unwrap();
     assert!(accounts.iter().all(|account| account["closes"] == true), "{ledger}");
     eprintln!(
-        "kill: {trials} trials, {} files, {torn} in the middle of a commit, {} accounts; slowest start {slowest_start:?}, slowest verify {slowest_verify:?}, \
+        "kill: {trials} trials, {} files, {} accounts; slowest start {slowest_start:?}, slowest verify {slowest_verify:?}, \
          start and end after all {took:?}",
         files.len(),
         accounts.len(),
     );
+}
+
+/// Every system call by which a store changes what is on the disk.
+const STEPS: [&str; 9] =
+    ["mkdir", "openat", "fallocate", "pwrite64", "fdatasync", "fsync", "rename", "ftruncate", "unlink"];
+
+/// A random moment hardly ever hits the microseconds of a commit. So strace kills the process as it enters each of the
+/// calls, one after the other, until there is none left: whatever is on the disk then is sound, and the next start works.
+#[test]
+fn killed_at_every_step_of_a_store() {
+    if !real_parts("killed_at_every_step_of_a_store") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("steady.csv");
+    let rows: Vec<_> = (0..1_500).map(|row| format!("{},{}", 1_700_000_000 + row, row % 97)).collect();
+    std::fs::write(&csv, format!("timestamp,value\n{}\n", rows.join("\n"))).unwrap();
+    let csv = csv.to_str().unwrap();
+    let (mut kills, mut empty, mut torn) = (0, 0, 0);
+    for call in STEPS {
+        for step in 1.. {
+            let what = format!("killed before {call} number {step}");
+            let data = folder.path().join(format!("{call}-{step}"));
+            let data = data.to_str().unwrap();
+            let replay = ["replay", csv, "--kind", "histogram", "--data", data, "--json"];
+            let status = Command::new("strace")
+                .args(["-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={call}")])
+                .args(["-e", &format!("inject={call}:signal=KILL:when={step}")])
+                .arg(env!("CARGO_BIN_EXE_afferent"))
+                .args(replay)
+                .stdout(Stdio::null())
+                .status()
+                .expect("strace is installed");
+            let verified = run(&["verify", data, "--json"]);
+            let code = verified.status.code();
+            if status.success() {
+                // There is no such step any more: nothing was killed, and everything is there.
+                assert_eq!(code, Some(0), "{what}: {}", stderr(&verified));
+                break;
+            }
+            kills += 1;
+            // Before the first file has its name there is nothing to verify.
+            if code == Some(2)
+                && ["holds no segment", "cannot open"].iter().any(|said| stderr(&verified).contains(said))
+            {
+                empty += 1;
+            } else {
+                assert_eq!(code, Some(0), "{what}: {}{}", String::from_utf8_lossy(&verified.stdout), stderr(&verified));
+                let report = json(&verified);
+                assert_eq!(report["ledger_closes"], true, "{what}: {report}");
+                torn += usize::from(report["files"][0]["uncommitted_bytes"].as_u64() > Some(0));
+            }
+            // The next start finds what it finds, works at once, and keeps all of its own windows.
+            let next = run(&replay);
+            assert_eq!(next.status.code(), Some(0), "after it was {what}: {}", stderr(&next));
+            assert_eq!(run(&["verify", data]).status.code(), Some(0), "after it was {what}, and the next start");
+            let counts = json(&run(&["query", data, "--series", "*", "--stat", "count", "--json"]));
+            let count = counts["series"][0]["steps"][0]["values"]["count"].as_f64().unwrap();
+            assert!(count >= rows.len() as f64, "after it was {what}: {count} values");
+        }
+    }
+    assert!(
+        kills > 20 && empty > 0 && torn > 0,
+        "{kills} kills, {empty} before the first file, {torn} within a commit"
+    );
+    eprintln!("kill: at each of {kills} steps, {empty} before the first file, {torn} within a commit");
 }
