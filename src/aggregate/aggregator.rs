@@ -88,26 +88,19 @@ impl Aggregator {
 
     /// Takes in one sample of a gauge or histogram, or says why not.
     pub(crate) fn sample(&mut self, id: SeriesId, time_ns: i64, value: f64) -> Result<(), Cause> {
-        let Some(series) = self.series.get_mut(id.index()) else { return Err(Cause::UnknownSeries) };
+        let Some(mut entry) = self.entry(id) else { return Err(Cause::UnknownSeries) };
         if !value.is_finite() {
             return Err(Cause::NotFinite);
         }
-        if series.info.kind == Kind::Histogram {
-            let (index, clamped) = series.scheme.index(value);
-            series.delta_counts.add(index, 1);
-            self.clamped += u64::from(clamped);
-        }
-        series.delta.add(value);
-        if time_ns >= series.last_ns {
-            series.last_ns = time_ns;
-            series.delta.last = value;
-        }
-        if !series.touched {
-            series.touched = true;
-            self.touched.push(id.0);
-        }
-        self.aggregated += 1;
+        entry.add(time_ns, value);
         Ok(())
+    }
+
+    /// A gauge or histogram, to add any number of samples to; `None` where there is no such series.
+    #[inline]
+    pub(crate) fn entry(&mut self, id: SeriesId) -> Option<Entry<'_>> {
+        let series = self.series.get_mut(id.index())?;
+        Some(Entry { series, touched: &mut self.touched, aggregated: &mut self.aggregated, clamped: &mut self.clamped })
     }
 
     /// Takes in what a thread's cell gained since it was last read.
@@ -136,6 +129,42 @@ impl Aggregator {
         touched.clear();
         self.touched = touched;
         out
+    }
+}
+
+/// A series that samples are being added to.
+pub(crate) struct Entry<'a> {
+    series: &'a mut Series,
+    touched: &'a mut Vec<u32>,
+    aggregated: &'a mut u64,
+    clamped: &'a mut u64,
+}
+
+impl Entry<'_> {
+    pub(crate) fn info(&self) -> &Arc<SeriesInfo> {
+        &self.series.info
+    }
+
+    /// Takes in one sample, which must be finite.
+    #[inline]
+    pub(crate) fn add(&mut self, time_ns: i64, value: f64) {
+        debug_assert!(value.is_finite());
+        let series = &mut *self.series;
+        if series.info.kind == Kind::Histogram {
+            let (index, clamped) = series.scheme.index(value);
+            series.delta_counts.add(index, 1);
+            *self.clamped += u64::from(clamped);
+        }
+        series.delta.add(value);
+        if time_ns >= series.last_ns {
+            series.last_ns = time_ns;
+            series.delta.last = value;
+        }
+        if !series.touched {
+            series.touched = true;
+            self.touched.push(series.info.id.0);
+        }
+        *self.aggregated += 1;
     }
 }
 

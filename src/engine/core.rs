@@ -196,13 +196,11 @@ impl Books {
         self.know_series(registry);
         let unfold: Unfold = self.timeline.unfold(registry.clock().raw());
         let end_ns = self.end_ns();
-        for event in batch {
-            let sample = Sample { series: event.series, time_ns: unfold.ns(event.tick), value: event.value };
-            if sample.time_ns < end_ns {
-                self.book(sample);
-            } else {
-                self.ahead.push(sample);
-            }
+        // A loop that records one metric leaves long runs of one series behind: what is looked up is looked up once.
+        for run in batch.chunk_by(|one, next| one.series == next.series) {
+            let series = run[0].series;
+            let samples = run.iter().map(|event| Sample { series, time_ns: unfold.ns(event.tick), value: event.value });
+            self.book(series, samples, end_ns);
         }
     }
 
@@ -220,16 +218,36 @@ impl Books {
         }
     }
 
-    fn book(&mut self, sample: Sample) {
-        let Sample { series, time_ns, value } = sample;
-        if let Err(cause) = self.aggregator.sample(series, time_ns, value) {
-            self.dropped.add(cause, 1);
+    /// Books samples of one series; those at or after `end_ns` are kept for the next window.
+    fn book(&mut self, series: SeriesId, samples: impl ExactSizeIterator<Item = Sample> + Clone, end_ns: i64) {
+        let Some(mut entry) = self.aggregator.entry(series) else {
+            self.dropped.add(Cause::UnknownSeries, samples.len() as u64);
+            return;
+        };
+        let newest = samples.len().saturating_sub(self.recent.keep());
+        for (at, sample) in samples.clone().enumerate() {
+            if sample.time_ns >= end_ns {
+                self.ahead.push(sample);
+            } else if !sample.value.is_finite() {
+                self.dropped.add(Cause::NotFinite, 1);
+            } else {
+                entry.add(sample.time_ns, sample.value);
+                if at >= newest {
+                    self.recent.push(series, sample.time_ns, sample.value);
+                }
+            }
+        }
+        let looked_at = self.detection.admit(series, samples.len());
+        if looked_at == 0 {
             return;
         }
-        self.recent.push(series, time_ns, value);
-        let Some(info) = self.aggregator.info(series) else { return };
-        if let Some(alarm) = self.detection.of_sample(info, value) {
-            self.raise(series, time_ns, value, alarm);
+        let info = Arc::clone(entry.info());
+        for Sample { time_ns, value, .. } in samples.take(looked_at) {
+            if time_ns < end_ns
+                && let Some(alarm) = self.detection.observe(&info, value)
+            {
+                self.raise(series, time_ns, value, alarm);
+            }
         }
     }
 
@@ -249,13 +267,8 @@ impl Books {
 
     /// Books the samples that were ahead of their window and now are not.
     fn start_next(&mut self, end_ns: i64) {
-        let ahead = std::mem::take(&mut self.ahead);
-        for sample in ahead {
-            if sample.time_ns < end_ns {
-                self.book(sample);
-            } else {
-                self.ahead.push(sample);
-            }
+        for sample in std::mem::take(&mut self.ahead) {
+            self.book(sample.series, std::iter::once(sample), end_ns);
         }
     }
 }

@@ -47,16 +47,13 @@ impl Detection {
         self.anomalies
     }
 
-    /// Looks at a sample of a gauge or histogram.
-    pub(super) fn of_sample(&mut self, info: &SeriesInfo, value: f64) -> Option<Alarm> {
-        let series = info.id;
+    /// How many of the next samples of a gauge or histogram are to be looked at one by one.
+    pub(super) fn admit(&mut self, series: SeriesId, samples: usize) -> usize {
         let limit = self.samples_per_window;
         let watched = self.watched(series);
-        watched.in_window = watched.in_window.saturating_add(1);
-        if watched.by_window || watched.in_window > limit {
-            return None;
-        }
-        self.observe(info, value)
+        let left = if watched.by_window { 0 } else { limit.saturating_sub(watched.in_window) as usize };
+        watched.in_window = watched.in_window.saturating_add(u32::try_from(samples).unwrap_or(u32::MAX));
+        left.min(samples)
     }
 
     /// Looks at what a closed window says of counters and fast series.
@@ -97,19 +94,14 @@ impl Detection {
         watched.in_window = 0;
     }
 
-    fn observe(&mut self, info: &SeriesInfo, value: f64) -> Option<Alarm> {
-        let series = info.id;
+    /// Looks at one value. The detectors ignore what is not finite.
+    pub(super) fn observe(&mut self, info: &SeriesInfo, value: f64) -> Option<Alarm> {
         if self.detectors.is_empty() {
             return None;
         }
-        let detectors = &self.detectors;
-        let watched = &mut self.series;
-        if watched.len() <= series.index() {
-            watched.resize_with(series.index() + 1, Watched::default);
-        }
-        let watched = &mut watched[series.index()];
-        let new = || Box::new(SeriesDetector::new(detectors).alarm_after(info.alarm_after));
-        watched.detector.get_or_insert_with(new).observe(value).alarm
+        let detectors = self.detectors;
+        let new = || Box::new(SeriesDetector::new(&detectors).alarm_after(info.alarm_after));
+        self.watched(info.id).detector.get_or_insert_with(new).observe(value).alarm
     }
 
     fn watched(&mut self, series: SeriesId) -> &mut Watched {

@@ -16,6 +16,10 @@ impl Recent {
         Recent { keep, series: Vec::new() }
     }
 
+    pub(super) fn keep(&self) -> usize {
+        self.keep
+    }
+
     pub(super) fn push(&mut self, series: SeriesId, time_ns: i64, value: f64) {
         if self.keep == 0 {
             return;
