@@ -42,6 +42,10 @@ bench:
     cargo run --release --features full -- bench
     cargo bench --features full
 
+# The picture of the README: the live page after half a minute of `demo`.
+screenshot:
+    bash tests/browser/screenshot.sh
+
 # The documentation, with warnings as errors.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features full

@@ -241,7 +241,7 @@ pub use engine::Engine;
 #[doc(hidden)]
 pub mod __internal {
     #[cfg(loom)]
-    pub use crate::drain::{Account, Drain};
+    pub use crate::drain::{Account, Drain, Gained};
     #[cfg(loom)]
     pub use crate::ring::{Inlet, Lane};
 

@@ -54,7 +54,7 @@ fi
 if wants real; then
   log "real: the binary, with Prometheus, Chromium, numpy and kill -9"
   # A release build, shared by everything that follows: the tests run the binary that people run.
-  AFFERENT_REAL=1 cargo test --locked --release --features full --test it
+  AFFERENT_REAL=1 cargo test --locked --release --features full --test it -- --show-output
 fi
 if wants loom; then
   log "loom: models of join, leave, last drain and close, and their canary"

@@ -1,14 +1,19 @@
 //! Threads join, record, leave; the drain looks on; the engine closes. Whatever the interleaving, the account closes.
 
-use afferent::__internal::{Drain, Inlet, admit};
-use afferent::ring::{Histogram, Registry, RegistryConfig};
+use afferent::__internal::{Drain, Gained, Inlet, admit};
+use afferent::ring::{Histogram, Overflow, Registry, RegistryConfig};
 use loom::sync::Arc;
 use loom::thread;
 
 /// Few slots and few series: what is checked is the protocol, and every cell and slot multiplies the states.
 fn registry() -> (Arc<Registry>, Histogram) {
+    registry_with(2, Overflow::DropNewest)
+}
+
+fn registry_with(ring_slots: usize, overflow: Overflow) -> (Arc<Registry>, Histogram) {
     let mut config = RegistryConfig::default();
-    config.ring_slots = 2;
+    config.ring_slots = ring_slots;
+    config.overflow = overflow;
     config.max_series = 1;
     config.max_series_per_metric = 1;
     let registry = Registry::new(config);
@@ -44,13 +49,13 @@ fn a_thread_joins_records_and_leaves() {
             })
         };
         let mut books = Books::default();
-        drain.sweep(|batch| books.aggregated += batch.len() as u64, |_, _| {});
+        drain.sweep(|batch| books.aggregated += batch.len() as u64, |_| {});
         let during = drain.account();
         assert!(during.consistent);
         assert_eq!(during.recorded, books.aggregated + during.waiting);
         producer.join().unwrap();
         // The thread is gone: one more sweep takes what it left and lets go of its lane.
-        drain.sweep(|batch| books.aggregated += batch.len() as u64, |_, _| {});
+        drain.sweep(|batch| books.aggregated += batch.len() as u64, |_| {});
         let after = drain.account();
         assert!(after.consistent);
         assert_eq!((after.recorded, after.waiting, books.aggregated, drain.lanes()), (2, 0, 2, 0));
@@ -72,13 +77,13 @@ fn the_engine_closes_while_a_thread_records() {
         };
         let mut books = Books::default();
         drain.close();
-        drain.sweep(|batch| books.aggregated += batch.len() as u64, |_, _| {});
-        drain.sweep(|batch| books.dropped += batch.len() as u64, |_, _| {});
+        drain.sweep(|batch| books.aggregated += batch.len() as u64, |_| {});
+        drain.sweep(|batch| books.dropped += batch.len() as u64, |_| {});
         let at_close = drain.account();
         assert!(at_close.consistent);
         producer.join().unwrap();
         // Whoever reads the account later finds what came too late.
-        drain.sweep(|batch| books.dropped += batch.len() as u64, |_, _| {});
+        drain.sweep(|batch| books.dropped += batch.len() as u64, |_| {});
         let after = drain.account();
         assert_eq!(after.recorded, 2);
         assert_eq!(after.recorded, books.aggregated + books.dropped + after.refused.total());
@@ -102,10 +107,52 @@ fn a_leaving_thread_takes_no_increment_along() {
             })
         };
         let mut total = 0;
-        drain.sweep(|_| {}, |_, gained| total += gained);
+        drain.sweep(|_| {}, |gained| if let Gained::Counter(_, by) = gained { total += by });
         producer.join().unwrap();
-        drain.sweep(|_| {}, |_, gained| total += gained);
+        drain.sweep(|_| {}, |gained| if let Gained::Counter(_, by) = gained { total += by });
         assert_eq!((total, drain.account().increments, drain.lanes()), (3, 3, 0));
+    });
+}
+
+/// What the ring does not take is folded, and found once whenever the drain looks.
+#[test]
+fn folded_samples_are_found_once() {
+    check(|| {
+        let (registry, histogram) = registry_with(1, Overflow::Fold);
+        let mut drain = Drain::new(Arc::clone(&registry));
+        let producer = {
+            let registry = Arc::clone(&registry);
+            thread::spawn(move || {
+                let mut recorder = registry.recorder();
+                for value in [1.0, 2.0, 4.0] {
+                    recorder.record(histogram, value);
+                }
+            })
+        };
+        let (mut taken, mut folded, mut ring_sum, mut fold_sum) = (0, 0, 0.0, 0.0);
+        let mut sweep = |drain: &mut Drain| {
+            drain.sweep(
+                |batch| {
+                    taken += batch.len() as u64;
+                    ring_sum += batch.iter().map(|event| event.value).sum::<f64>();
+                },
+                |gained| {
+                    if let Gained::Folded(gained) = gained {
+                        folded += gained.count();
+                        fold_sum += gained.sum;
+                    }
+                },
+            );
+            (taken, folded, ring_sum + fold_sum)
+        };
+        let (taken, folded, _) = sweep(&mut drain);
+        let during = drain.account();
+        assert!(during.consistent);
+        assert_eq!(during.recorded, taken + folded + during.waiting);
+        producer.join().unwrap();
+        let (taken, folded, sum) = sweep(&mut drain);
+        assert_eq!((taken + folded, sum), (3, 7.0));
+        assert_eq!((drain.account().recorded, drain.account().waiting, drain.lanes()), (3, 0, 0));
     });
 }
 

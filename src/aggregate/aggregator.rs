@@ -166,6 +166,27 @@ impl Entry<'_> {
         }
         *self.aggregated += 1;
     }
+
+    /// Takes in samples of which only a value near each (ascending) and how many were near it are known, and the sum
+    /// and the latest of all.
+    pub(crate) fn add_folded(&mut self, values: &[(f64, u64)], sum: f64, last: f64) {
+        let series = &mut *self.series;
+        for &(value, count) in values {
+            if series.info.kind == Kind::Histogram {
+                series.delta_counts.add(series.scheme.index(value).0, count);
+            }
+            series.delta.count += count;
+            series.delta.min = series.delta.min.min(value);
+            series.delta.max = series.delta.max.max(value);
+            *self.aggregated += count;
+        }
+        series.delta.sum += sum;
+        series.delta.last = last;
+        if !series.touched {
+            series.touched = true;
+            self.touched.push(series.info.id.0);
+        }
+    }
 }
 
 impl Series {

@@ -70,6 +70,16 @@ pub struct SeriesWindow {
     pub total_buckets: Option<Arc<Buckets>>,
 }
 
+impl SeriesWindow {
+    /// The quantile `q` (0 to 1) of a histogram's values in this window: that of its buckets, and never beyond the
+    /// smallest or the largest value, which are known exactly. `None` where there are no values.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        let upper = self.delta_buckets.as_deref()?.quantile(q)?;
+        Some(upper.max(self.delta.min).min(self.delta.max))
+    }
+}
+
 /// The immutable result of one window.
 #[derive(Clone, Debug)]
 pub struct Snapshot {

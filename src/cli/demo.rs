@@ -125,6 +125,13 @@ fn print(report: &Report<'_>, anomalies: &[Arc<Anomaly>], out: &mut dyn Write) -
         "faults: {} injected, {} noticed; {} false alarms; goals reached {} times",
         score.faults_injected, score.faults_noticed, score.false_alarms, demo.goals_reached
     )?;
+    for (kind, kinds) in &score.kinds {
+        let late = kinds.mean_delay_seconds.map_or(String::new(), |s| format!(", {:.0} ms late on average", s * 1e3));
+        writeln!(out, "  {:<16} {} injected, {} noticed{late}", kind.name(), kinds.injected, kinds.noticed)?;
+    }
+    if !anomalies.is_empty() {
+        writeln!(out, "the last anomalies, newest first:")?;
+    }
     for anomaly in anomalies.iter().rev().take(10) {
         writeln!(out, "  {anomaly}")?;
     }

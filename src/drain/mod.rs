@@ -4,7 +4,7 @@ use crate::ledger::Dropped;
 use rtrb::chunks::ReadChunk;
 
 use crate::record::{Event, SeriesId};
-use crate::ring::{Inlet, Registry};
+use crate::ring::{Folded, Inlet, Registry};
 use crate::sync::Arc;
 
 /// Events taken from one ring before the next one has its turn.
@@ -26,6 +26,15 @@ struct Retired {
     recorded: u64,
     refused: Dropped,
     increments: u64,
+}
+
+/// What a lane gained besides the samples in its ring.
+#[derive(Debug)]
+pub enum Gained {
+    /// A counter's increments.
+    Counter(SeriesId, u64),
+    /// Samples that were folded.
+    Folded(Folded),
 }
 
 /// What the threads' side of the account says at one moment.
@@ -67,7 +76,7 @@ impl Drain {
 
     /// Takes everything that lies in the rings at the moment of the call (and little more), then lets go of the lanes
     /// whose threads are gone. `gather` receives what each counter gained.
-    pub fn sweep(&mut self, mut take: impl FnMut(&[Event]), mut gather: impl FnMut(SeriesId, u64)) {
+    pub fn sweep(&mut self, mut take: impl FnMut(&[Event]), mut gather: impl FnMut(Gained)) {
         self.registry.admit(&mut self.inlets);
         let (registry, retired) = (&self.registry, &mut self.retired);
         self.inlets.retain_mut(|inlet| {
@@ -78,8 +87,9 @@ impl Drain {
             empty(inlet, slots, &mut take);
             // Asked after `left`, so that it covers every series a leaving thread can have counted for.
             gather_cells(inlet, registry.series_count(), &mut gather);
+            gather_folds(inlet, &mut gather);
             if left {
-                retired.recorded += inlet.taken + inlet.lane.refused().total();
+                retired.recorded += inlet.taken + inlet.unfolded + inlet.lane.refused().total();
                 add_all(&mut retired.refused, &inlet.lane.refused());
                 retired.increments += inlet.gathered.iter().sum::<u64>();
             }
@@ -118,8 +128,10 @@ impl Drain {
             let pushed = inlet.taken + waiting;
             account.consistent &= before <= pushed && pushed <= after + slots;
             let refused = inlet.lane.refused();
-            account.recorded += pushed + refused.total();
-            account.waiting += waiting;
+            // A sample shows in its fold a moment before it is counted, so the drain may be one ahead of the count.
+            let folded = inlet.lane.folded().max(inlet.unfolded);
+            account.recorded += pushed + folded + refused.total();
+            account.waiting += waiting + folded - inlet.unfolded;
             add_all(&mut account.refused, &refused);
             account.increments += inlet.gathered.iter().sum::<u64>();
         }
@@ -166,7 +178,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-fn gather_cells(inlet: &mut Inlet, series: usize, gather: &mut impl FnMut(SeriesId, u64)) {
+fn gather_cells(inlet: &mut Inlet, series: usize, gather: &mut impl FnMut(Gained)) {
     inlet.gathered.resize(series, 0);
     for (number, last) in inlet.gathered.iter_mut().enumerate() {
         let id = SeriesId(number as u32);
@@ -174,7 +186,15 @@ fn gather_cells(inlet: &mut Inlet, series: usize, gather: &mut impl FnMut(Series
         let gained = total.wrapping_sub(*last);
         if gained != 0 {
             *last = total;
-            gather(id, gained);
+            gather(Gained::Counter(id, gained));
         }
     }
+}
+
+fn gather_folds(inlet: &mut Inlet, gather: &mut impl FnMut(Gained)) {
+    let Some(folds) = &inlet.lane.folds else { return };
+    folds.take(&mut inlet.folded, |folded| {
+        inlet.unfolded += folded.count();
+        gather(Gained::Folded(folded));
+    });
 }

@@ -10,7 +10,7 @@ use super::core::Core;
 use super::runner::Runner;
 use super::{Engine, Service, View};
 use crate::detect::{Detector, Detectors};
-use crate::ring::{Registry, RegistryConfig};
+use crate::ring::{Overflow, Registry, RegistryConfig};
 use crate::sink::prometheus::Exposition;
 use crate::sink::{FanOut, Segments, Sink};
 use crate::sync::{Arc, AtomicBool, Mutex};
@@ -95,6 +95,12 @@ impl EngineBuilder {
     /// Slots of each thread's ring, 16 bytes each; 16,384 unless set.
     pub fn ring_slots(mut self, slots: usize) -> Self {
         self.registry.ring_slots = slots;
+        self
+    }
+
+    /// What happens to a sample whose ring is full; it is dropped and counted unless set.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.registry.overflow = overflow;
         self
     }
 

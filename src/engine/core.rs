@@ -6,7 +6,7 @@ use super::detection::Detection;
 use super::recent::Recent;
 use crate::aggregate::{Aggregator, Rows, Snapshot};
 use crate::detect::{Anomaly, Detectors, Published};
-use crate::drain::Drain;
+use crate::drain::{Drain, Gained};
 use crate::ledger::{Cause, Dropped, Ledger};
 use crate::record::{Event, SeriesId};
 use crate::ring::Registry;
@@ -127,7 +127,7 @@ impl Core {
         let books = std::cell::RefCell::new(books);
         self.drain.sweep(
             |batch| books.borrow_mut().take(registry, batch),
-            |series, gained| books.borrow_mut().gather(registry, series, gained),
+            |gained| books.borrow_mut().gather(registry, gained),
         );
     }
 
@@ -141,7 +141,10 @@ impl Core {
         let books = std::cell::RefCell::new(&mut self.books);
         self.drain.sweep(
             |batch| books.borrow_mut().dropped.add(Cause::AfterClose, batch.len() as u64),
-            |_, gained| books.borrow_mut().increments_late += gained,
+            |gained| match gained {
+                Gained::Counter(_, by) => books.borrow_mut().increments_late += by,
+                Gained::Folded(folded) => books.borrow_mut().dropped.add(Cause::AfterClose, folded.count()),
+            },
         );
     }
 
@@ -204,11 +207,15 @@ impl Books {
         }
     }
 
-    fn gather(&mut self, registry: &Registry, series: SeriesId, gained: u64) {
-        if series.index() >= self.aggregator.len() {
-            self.know_series(registry);
+    fn gather(&mut self, registry: &Registry, gained: Gained) {
+        self.know_series(registry);
+        match gained {
+            Gained::Counter(series, by) => self.aggregator.increment(series, by),
+            Gained::Folded(folded) => match self.aggregator.entry(folded.series) {
+                Some(mut entry) => entry.add_folded(&folded.values, folded.sum, folded.last),
+                None => self.dropped.add(Cause::UnknownSeries, folded.count()),
+            },
         }
-        self.aggregator.increment(series, gained);
     }
 
     fn know_series(&mut self, registry: &Registry) {

@@ -79,7 +79,7 @@ pub(super) fn history(view: &View, query: &str) -> Result<String, Problem> {
     let mut history = History::default();
     for snapshot in windows.iter().skip(first) {
         let Some(row) = row(snapshot, id) else { continue };
-        let quantiles = row.delta_buckets.as_deref().and_then(QuantilesJson::of);
+        let quantiles = QuantilesJson::of(row);
         history.series = Some(InfoJson::from(&*row.info));
         history.window.push(snapshot.window);
         history.t.push(snapshot.end_ns as f64 / 1e9);
@@ -208,7 +208,7 @@ fn live_window(snapshot: &Snapshot) -> LiveWindow {
         out.id.push(id);
         out.value.push(value as f32);
         out.rate.push(rate as f32);
-        if let Some(quantiles) = row.delta_buckets.as_deref().and_then(QuantilesJson::of) {
+        if let Some(quantiles) = QuantilesJson::of(row) {
             out.hist.push(id);
             out.p50.push(quantiles.p50 as f32);
             out.p95.push(quantiles.p95 as f32);

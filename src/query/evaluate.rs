@@ -110,12 +110,23 @@ struct Sum {
     start_ns: i64,
     end_ns: i64,
     tally: Tally,
+    /// The smallest and the largest value in `tally`.
+    lowest: f64,
+    highest: f64,
 }
 
 impl Default for Sum {
     fn default() -> Self {
-        let (start_ns, end_ns) = (i64::MAX, i64::MIN);
-        Sum { stats: Stats::default(), last_ns: i64::MIN, windows: 0, start_ns, end_ns, tally: Tally::default() }
+        Sum {
+            stats: Stats::default(),
+            last_ns: i64::MIN,
+            windows: 0,
+            start_ns: i64::MAX,
+            end_ns: i64::MIN,
+            tally: Tally::default(),
+            lowest: f64::NAN,
+            highest: f64::NAN,
+        }
     }
 }
 
@@ -280,7 +291,14 @@ impl Pass<'_> {
             let Some(&Some(place)) = numbers.get(&row.series) else { continue };
             let Some(series) = self.series.get_mut(place) else { continue };
             let (indices, counts) = rows.buckets(at);
-            series.steps.entry(query.step_of(row.ts_ns)).or_default().tally.add(indices, counts);
+            let sum = series.steps.entry(query.step_of(row.ts_ns)).or_default();
+            sum.tally.add(indices, counts);
+            // `min` and `max` ignore a NaN on either side, which is what the empty state is.
+            sum.lowest = sum.lowest.min(row.min);
+            sum.highest = sum.highest.max(row.max);
+            // Where the block with the window's count and sum is damaged, this row is all there is of it.
+            sum.start_ns = sum.start_ns.min(row.ts_ns);
+            sum.end_ns = sum.end_ns.max(row.end_ns);
         }
     }
 
@@ -327,10 +345,12 @@ fn step(query: &Query, number: i64, sum: Sum, scheme: Option<Scheme>) -> Step {
         (query.from_ns.unwrap_or(sum.start_ns), query.to_ns.unwrap_or(sum.end_ns))
     };
     let seconds = (i128::from(to_ns) - i128::from(from_ns)) as f64 / 1e9;
-    let Sum { stats, windows, tally, .. } = sum;
+    let Sum { stats, windows, tally, lowest, highest, .. } = sum;
     let buckets = scheme.map(|scheme| tally.into_buckets(scheme));
     let value = |stat: &Stat| {
         let value = match *stat {
+            // Only buckets were readable, and 0 would be no answer but a wrong one.
+            Stat::Count | Stat::Sum | Stat::Rate if windows == 0 => f64::NAN,
             Stat::Count => stats.count as f64,
             Stat::Sum => stats.sum,
             Stat::Min => stats.min,
@@ -338,7 +358,11 @@ fn step(query: &Query, number: i64, sum: Sum, scheme: Option<Scheme>) -> Step {
             Stat::Mean => stats.mean(),
             Stat::Last => stats.last,
             Stat::Rate => stats.count as f64 / seconds,
-            Stat::Quantile(q) => buckets.as_ref().and_then(|buckets| buckets.quantile(q)).unwrap_or(f64::NAN),
+            // The extremes are exact, and no quantile lies beyond them.
+            Stat::Quantile(q) => {
+                let upper = buckets.as_ref().and_then(|buckets| buckets.quantile(q));
+                upper.map_or(f64::NAN, |upper| upper.max(lowest).min(highest))
+            }
         };
         Some(value).filter(|value| value.is_finite())
     };

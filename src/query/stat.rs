@@ -22,7 +22,8 @@ pub enum Stat {
     /// Values (for a counter: increments) per second, over the time asked about.
     Rate,
     /// The value at or below which this share (0 to 1) of the values lies, as the upper bound of its histogram
-    /// bucket: within 1/1,024 of numpy's `inverted_cdf`. Only histograms have it.
+    /// bucket, or the largest value where that is smaller: within 1/1,024 of numpy's `inverted_cdf`. Only histograms
+    /// have it.
     Quantile(f64),
 }
 

@@ -11,7 +11,7 @@ use super::SeriesId;
 pub struct Event {
     pub(crate) series: SeriesId,
     pub(crate) tick: u32,
-    pub(crate) value: f64,
+    pub value: f64,
 }
 
 const _: () = assert!(size_of::<Event>() == 16, "a record is one fixed size");

@@ -49,13 +49,13 @@ pub(crate) fn add(cell: &AtomicU64, by: u64) {
 }
 
 #[cfg(not(loom))]
-fn zeroed(count: usize) -> Box<[AtomicU64]> {
+pub(super) fn zeroed(count: usize) -> Box<[AtomicU64]> {
     let cells = Box::<[AtomicU64]>::new_zeroed_slice(count);
     // SAFETY: an `AtomicU64` has the representation of a `u64`, for which all zeros is the valid value 0.
     unsafe { cells.assume_init() }
 }
 
 #[cfg(loom)]
-fn zeroed(count: usize) -> Box<[AtomicU64]> {
+pub(super) fn zeroed(count: usize) -> Box<[AtomicU64]> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
 }

@@ -4,6 +4,7 @@ use crossbeam_utils::CachePadded;
 use rtrb::Consumer;
 
 use super::cells::Cells;
+use super::fold::{Folds, Seen};
 use crate::ledger::{Cause, Dropped};
 use crate::record::Event;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -13,6 +14,8 @@ use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering};
 pub struct Lane {
     counts: CachePadded<Counts>,
     pub(crate) cells: Cells,
+    /// Under [`Overflow::Fold`](super::Overflow::Fold): where samples go that the ring did not take.
+    pub(crate) folds: Option<Folds>,
 }
 
 /// On a line of their own, away from what the drain writes. `state` is written once in a lane's life, so reading it
@@ -20,6 +23,7 @@ pub struct Lane {
 #[derive(Debug)]
 struct Counts {
     accepted: AtomicU64,
+    folded: AtomicU64,
     refused_full: AtomicU64,
     refused_closed: AtomicU64,
     refused_unknown: AtomicU64,
@@ -46,10 +50,11 @@ pub(crate) enum Stamp {
 }
 
 impl Lane {
-    pub(crate) fn new(cells: usize, stamp: Stamp) -> Lane {
+    pub(crate) fn new(cells: usize, stamp: Stamp, folds: Option<Folds>) -> Lane {
         Lane {
             counts: CachePadded::new(Counts {
                 accepted: AtomicU64::new(0),
+                folded: AtomicU64::new(0),
                 refused_full: AtomicU64::new(0),
                 refused_closed: AtomicU64::new(0),
                 refused_unknown: AtomicU64::new(0),
@@ -61,6 +66,7 @@ impl Lane {
                 left: AtomicBool::new(false),
             }),
             cells: Cells::new(cells),
+            folds,
         }
     }
 
@@ -71,6 +77,19 @@ impl Lane {
         // Relaxed load: single writer. Release store, paired with the Acquire load in `accepted`: whoever sees the
         // count sees the event in the ring.
         accepted.store(accepted.load(Ordering::Relaxed) + events, Ordering::Release);
+    }
+
+    /// Producer: one more sample was folded.
+    pub(crate) fn count_folded(&self) {
+        let folded = &self.counts.folded;
+        // Relaxed load: single writer. Release store, paired with the Acquire load in `folded`.
+        folded.store(folded.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Drain: samples the producer says it folded.
+    pub(crate) fn folded(&self) -> u64 {
+        // Acquire, paired with the Release store in `count_folded`: whoever sees the count finds the sample in `folds`.
+        self.counts.folded.load(Ordering::Acquire)
     }
 
     /// Producer: so many events were refused.
@@ -141,4 +160,8 @@ pub struct Inlet {
     pub(crate) taken: u64,
     /// Cell totals as they were last gathered, by series number.
     pub(crate) gathered: Vec<u64>,
+    /// Folds as they were last gathered.
+    pub(crate) folded: Vec<Seen>,
+    /// Folded samples gathered so far.
+    pub(crate) unfolded: u64,
 }

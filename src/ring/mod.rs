@@ -8,6 +8,7 @@
 //!
 //! * **Record**: if the lane is closed, count and return. Stamp, push, count. The push's Release (in rtrb) publishes the
 //!   event; the Release store of `accepted` follows it.
+//! * **Overflow**: a full ring refuses; what becomes of the sample is the [`Overflow`] policy's business.
 //! * **Leave**: dropping the recorder stores `left` with Release as its last act.
 //! * **Drain**: load `left` with Acquire *first*, then empty the ring. Everything a leaving thread pushed is then in
 //!   sight, and only a lane that had left before it was found empty is retired. (Asking in the other order loses what is
@@ -20,19 +21,26 @@
 //! `loom-tests` checks all of it over the real rtrb code, each model beside a canary that must fail.
 
 mod cells;
+mod fold;
 mod handle;
 mod lane;
 #[cfg(all(feature = "enable", not(loom)))]
 mod local;
+mod overflow;
 mod recorder;
 mod registry;
 
 #[cfg(feature = "engine")]
 pub(crate) use handle::Handle;
 pub use handle::{Counter, Gauge, Histogram};
+pub use overflow::Overflow;
 pub use recorder::Recorder;
 pub use registry::{MetricBuilder, Registry, RegistryConfig};
 
+#[cfg(all(feature = "engine", not(loom)))]
+pub(crate) use fold::Folded;
+#[cfg(loom)]
+pub(crate) use fold::Folded;
 #[cfg(all(feature = "engine", not(loom)))]
 pub(crate) use lane::Inlet;
 #[cfg(loom)]

@@ -1,11 +1,15 @@
 //! A thread's producing end.
 
-use rtrb::Producer;
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::Backoff;
+use rtrb::{Producer, PushError};
 
 #[cfg(all(feature = "enable", not(loom)))]
 use super::cells::Cells;
 use super::handle::{Counter, Gauge, Histogram};
 use super::lane::{Lane, Stamp};
+use super::overflow::Overflow;
 use crate::ledger::Cause;
 use crate::record::{Event, SeriesId};
 use crate::sync::{Arc, AtomicU32, Ordering};
@@ -18,8 +22,7 @@ use crate::time::{self, Clock};
 ///
 /// # Cost
 /// A record is one time-stamp read and a 16-byte push. No lock, no system call, no allocation; wait-free. When the ring
-/// is full the sample is dropped and counted as [`Cause::RingFull`]: a ring of `n` slots takes a burst of `n` samples
-/// between two drains, which are at most 20 ms apart while the engine is idle and about 1 ms apart while it is not.
+/// is full the [`Overflow`] policy decides; unless set otherwise the sample is dropped and counted.
 #[derive(Debug)]
 pub struct Recorder {
     events: Producer<Event>,
@@ -27,6 +30,7 @@ pub struct Recorder {
     clock: Clock,
     /// The tick that the aggregator published last.
     published: Arc<AtomicU32>,
+    overflow: Overflow,
     registry: u32,
 }
 
@@ -36,9 +40,10 @@ impl Recorder {
         lane: Arc<Lane>,
         clock: Clock,
         published: Arc<AtomicU32>,
+        overflow: Overflow,
         registry: u32,
     ) -> Recorder {
-        Recorder { events, lane, clock, published, registry }
+        Recorder { events, lane, clock, published, overflow, registry }
     }
 
     /// Records one value of a histogram.
@@ -51,7 +56,7 @@ impl Recorder {
 
     /// Records many values of a histogram under one time stamp, published together.
     ///
-    /// What does not fit into the ring is dropped and counted, the first values being kept.
+    /// What does not fit into the ring goes the way of the [`Overflow`] policy, value by value.
     ///
     /// # Cost
     /// One time-stamp read and one publication for all, and a 16-byte store for each.
@@ -90,8 +95,8 @@ impl Recorder {
             chunk.fill_from_iter(values.iter().map(|&value| Event { series, tick, value }));
         }
         self.lane.count_accepted(room as u64);
-        if room < wanted {
-            self.lane.count_refused(Cause::RingFull, (wanted - room) as u64);
+        for &value in &values[room..] {
+            self.overflow(Event { series, tick, value });
         }
     }
 
@@ -111,10 +116,52 @@ impl Recorder {
             self.lane.count_refused(Cause::AfterClose, 1);
             return;
         };
-        if self.events.push(Event { series, tick, value }).is_ok() {
-            self.lane.count_accepted(1);
-        } else {
+        match self.events.push(Event { series, tick, value }) {
+            Ok(()) => self.lane.count_accepted(1),
+            Err(PushError::Full(event)) => self.overflow(event),
+        }
+    }
+
+    /// The ring is full.
+    #[cold]
+    fn overflow(&mut self, event: Event) {
+        let kept = match self.overflow {
+            Overflow::DropNewest => false,
+            Overflow::Fold => self.fold(event),
+            Overflow::Wait { at_most } => return self.wait(event, at_most),
+        };
+        if !kept {
             self.lane.count_refused(Cause::RingFull, 1);
+        }
+    }
+
+    /// Folds a sample; false where it cannot be.
+    fn fold(&self, event: Event) -> bool {
+        let folds = self.lane.folds.as_ref().filter(|_| event.value.is_finite());
+        let kept = folds.is_some_and(|folds| folds.add(event.series, event.value));
+        if kept {
+            self.lane.count_folded();
+        }
+        kept
+    }
+
+    /// Tries again until there is room or the time is over.
+    fn wait(&mut self, mut event: Event, at_most: Duration) {
+        let start = Instant::now();
+        let backoff = Backoff::new();
+        loop {
+            // A drain comes every millisecond or so: spin a little, then let others run.
+            backoff.snooze();
+            match self.events.push(event) {
+                Ok(()) => return self.lane.count_accepted(1),
+                Err(PushError::Full(back)) => event = back,
+            }
+            if self.tick().is_none() {
+                return self.lane.count_refused(Cause::AfterClose, 1);
+            }
+            if start.elapsed() >= at_most {
+                return self.lane.count_refused(Cause::RingFull, 1);
+            }
         }
     }
 

@@ -4,8 +4,10 @@ use std::ptr;
 
 use rtrb::RingBuffer;
 
+use super::fold::Folds;
 use super::handle::{Counter, Gauge, Handle, Histogram};
 use super::lane::{Inlet, Lane, Stamp};
+use super::overflow::Overflow;
 use super::recorder::Recorder;
 use crate::ledger::{Cause, Dropped};
 use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesId, SeriesInfo, SeriesSpec, Unit};
@@ -24,6 +26,8 @@ pub struct RegistryConfig {
     pub max_series_per_metric: usize,
     /// What samples are stamped with; exact times unless set.
     pub timestamps: Timestamps,
+    /// What happens to a sample whose ring is full; it is dropped unless set.
+    pub overflow: Overflow,
 }
 
 impl Default for RegistryConfig {
@@ -34,6 +38,7 @@ impl Default for RegistryConfig {
             max_series: limits.series,
             max_series_per_metric: limits.series_per_metric,
             timestamps: Timestamps::default(),
+            overflow: Overflow::default(),
         }
     }
 }
@@ -106,15 +111,30 @@ impl Registry {
             Timestamps::Exact if self.clock.is_counter() => Stamp::Counter,
             Timestamps::Exact => Stamp::Clock,
         };
-        let lane = Arc::new(Lane::new(self.catalogue.numbers(), stamp));
-        let inlet = Inlet { events: consumer, lane: Arc::clone(&lane), taken: 0, gathered: Vec::new() };
+        let folds = (self.config.overflow == Overflow::Fold).then(Folds::new);
+        let lane = Arc::new(Lane::new(self.catalogue.numbers(), stamp, folds));
+        let inlet = Inlet {
+            events: consumer,
+            lane: Arc::clone(&lane),
+            taken: 0,
+            gathered: Vec::new(),
+            folded: Vec::new(),
+            unfolded: 0,
+        };
         self.join(inlet);
         // SeqCst, in one total order with `join`'s exchange and the store in `close`: either this sees the flag, or
         // the closer's sweep of `joined` sees the lane that was pushed above.
         if self.closed.load(Ordering::SeqCst) {
             lane.close();
         }
-        Recorder::new(producer, lane, self.clock.clone(), Arc::clone(&self.published), self.number)
+        Recorder::new(
+            producer,
+            lane,
+            self.clock.clone(),
+            Arc::clone(&self.published),
+            self.config.overflow,
+            self.number,
+        )
     }
 
     fn join(&self, inlet: Inlet) {

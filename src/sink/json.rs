@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::fanout::SinkStats;
-use crate::aggregate::{Buckets, SeriesWindow, Snapshot, Stats};
+use crate::aggregate::{SeriesWindow, Snapshot, Stats};
 use crate::detect::{Anomaly, Published, Verdict};
 use crate::ledger::Ledger;
 use crate::record::SeriesInfo;
@@ -206,7 +206,7 @@ impl<'a> From<&'a SeriesWindow> for SeriesJson<'a> {
             info: InfoJson::from(&*row.info),
             delta: StatsJson::from(&row.delta),
             total: StatsJson::from(&row.total),
-            quantiles: row.delta_buckets.as_deref().and_then(QuantilesJson::of),
+            quantiles: QuantilesJson::of(row),
         }
     }
 }
@@ -219,10 +219,10 @@ impl From<&Stats> for StatsJson {
 }
 
 impl QuantilesJson {
-    /// The quantiles of a distribution; `None` where it is empty.
+    /// The quantiles of a series in a window; `None` where it has no distribution there.
     #[must_use]
-    pub fn of(buckets: &Buckets) -> Option<QuantilesJson> {
-        Some(QuantilesJson { p50: buckets.quantile(0.5)?, p95: buckets.quantile(0.95)?, p99: buckets.quantile(0.99)? })
+    pub fn of(row: &SeriesWindow) -> Option<QuantilesJson> {
+        Some(QuantilesJson { p50: row.quantile(0.5)?, p95: row.quantile(0.95)?, p99: row.quantile(0.99)? })
     }
 }
 
@@ -312,6 +312,7 @@ mod tests {
         assert_eq!(json["series"][0]["delta"]["count"], 3);
         let p50 = json["series"][0]["quantiles"]["p50"].as_f64().unwrap();
         assert!((p50 - 0.2).abs() < 0.001);
+        assert_eq!(json["series"][0]["quantiles"]["p99"], 0.3, "no quantile is larger than the largest value");
         assert!(json["series"][1]["total"]["last"].is_null(), "NaN is null");
         assert!(json["series"][1].get("quantiles").is_none());
         assert_eq!(json["ledger"]["recorded"], 5);

@@ -8,6 +8,7 @@ use crate::Engine;
 use crate::detect::{Detectors, ZScore};
 use crate::ledger::Cause;
 use crate::record::{Kind, Unit};
+use crate::ring::Overflow;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -264,4 +265,61 @@ fn coarse_times_are_true_to_a_few_drains() {
     // 20 ms is the idle drain's pause; the rest is what a busy machine may add to it.
     assert!((before - 500_000_000..=after).contains(&reading), "{reading} is not near {before}..{after}");
     assert!(engine.shutdown(PATIENCE).unwrap().closes());
+}
+
+/// The same values as without an overflow, but for the stated error: totals to the unit, quantiles to 1/32.
+#[test]
+fn folding_keeps_totals_and_quantiles() {
+    let engine = short().ring_slots(64).overflow(Overflow::Fold).start().unwrap();
+    let value = engine.histogram("value").unit(Unit::Seconds).register().unwrap();
+    let count = engine.counter("count").register().unwrap();
+    const EACH: u64 = 100_000;
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for i in 1..=EACH {
+                    value.record(i as f64 * 1e-6);
+                    count.add(1);
+                }
+            });
+        }
+    });
+    let ledger = engine.shutdown(PATIENCE).unwrap();
+    assert!(ledger.closes(), "{ledger:?}");
+    assert_eq!((ledger.recorded, ledger.aggregated, ledger.dropped.total()), (3 * EACH, 3 * EACH, 0));
+    let snapshot = engine.view().latest().unwrap();
+    let row = snapshot.get("value", &[]).unwrap();
+    assert_eq!(row.total.count, 3 * EACH);
+    let sum = 3.0 * (EACH * (EACH + 1) / 2) as f64 * 1e-6;
+    assert!((row.total.sum - sum).abs() < 1e-6 * sum, "{} {sum}", row.total.sum);
+    for q in [0.01, 0.25, 0.5, 0.9, 0.99, 1.0] {
+        let (found, exact) = (row.total_buckets.as_ref().unwrap().quantile(q).unwrap(), q * EACH as f64 * 1e-6);
+        assert!((found - exact).abs() <= exact * (1.0 / 32.0 + 1e-3), "{q}: {found} {exact}");
+    }
+}
+
+#[test]
+fn waiting_loses_nothing_while_the_engine_drains_and_no_longer_than_asked_when_it_does_not() {
+    let policy = Overflow::Wait { at_most: Duration::from_secs(20) };
+    let engine = short().ring_slots(64).overflow(policy).start().unwrap();
+    let value = engine.histogram("value").register().unwrap();
+    for i in 0..5_000 {
+        value.record(f64::from(i));
+    }
+    let ledger = engine.shutdown(PATIENCE).unwrap();
+    assert_eq!((ledger.aggregated, ledger.dropped.total()), (5_000, 0));
+
+    // Nobody drains this one.
+    let mut config = crate::ring::RegistryConfig::default();
+    config.ring_slots = 4;
+    config.overflow = Overflow::Wait { at_most: Duration::from_millis(5) };
+    let registry = crate::ring::Registry::new(config);
+    let value = registry.histogram("value").register().unwrap();
+    let mut drain = crate::drain::Drain::new(std::sync::Arc::clone(&registry));
+    for i in 0..6 {
+        value.record(f64::from(i));
+    }
+    let mut taken = 0;
+    drain.sweep(|batch| taken += batch.len(), |_| {});
+    assert_eq!((taken, drain.account().refused.get(Cause::RingFull)), (4, 2));
 }

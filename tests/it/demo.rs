@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::{afferent, get, json, real_parts, run, start_demo, stderr};
 
-fn check_report(report: &serde_json::Value) {
+pub fn check_report(report: &serde_json::Value) {
     let dropped: u64 = report["dropped"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
     let (recorded, aggregated) = (report["recorded"].as_u64().unwrap(), report["aggregated"].as_u64().unwrap());
     assert_eq!(recorded, aggregated + dropped, "{report}");

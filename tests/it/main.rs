@@ -5,4 +5,11 @@
 
 mod support;
 
+mod cli;
+mod damage;
 mod demo;
+mod kill;
+mod page;
+mod prometheus;
+mod quantiles;
+mod replay;

@@ -37,12 +37,17 @@ pub(crate) struct BenchArgs {
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum What {
     /// What one record costs the thread that makes it
-    #[command(
-        after_help = "Example:\n  afferent bench record --repetitions 31     a smaller spread on a noisy machine"
-    )]
+    #[command(after_help = "\
+Examples:
+  afferent bench record                      a table: figure, limit, ratio, spread
+  afferent bench record --repetitions 99     for a machine that is not quiet
+  afferent bench record --json > now.json    for a machine to read")]
     Record,
     /// How many samples a second a running engine takes in, and when it begins to drop
-    #[command(after_help = "Example:\n  afferent bench pipeline --json | jq .figures")]
+    #[command(after_help = "\
+Examples:
+  afferent bench pipeline                      a table: figure, limit, ratio, spread
+  afferent bench pipeline --json > now.json    for a machine to read")]
     Pipeline,
 }
 

@@ -135,14 +135,14 @@ impl Bench {
     fn histogram_exact(&mut self) -> f64 {
         let Ok(histogram) = self.registry.histogram("bench_histogram").register() else { return f64::NAN };
         let drain = &mut self.drain;
-        drain.sweep(|_| {}, |_, _| {});
+        drain.sweep(|_| {}, |_| {});
         rounds(
             || {
                 for i in 0..BATCH {
                     histogram.record(black_box(i as f64));
                 }
             },
-            || drain.sweep(|_| {}, |_, _| {}),
+            || drain.sweep(|_| {}, |_| {}),
         )
     }
 
@@ -156,7 +156,7 @@ impl Bench {
                     recorder.record(histogram, black_box(i as f64));
                 }
             },
-            || drain.sweep(|_| {}, |_, _| {}),
+            || drain.sweep(|_| {}, |_| {}),
         )
     }
 
@@ -169,7 +169,7 @@ impl Bench {
                     histogram.record(black_box(i as f64));
                 }
             },
-            || drain.sweep(|_| {}, |_, _| {}),
+            || drain.sweep(|_| {}, |_| {}),
         )
     }
 
@@ -185,7 +185,7 @@ impl Bench {
                     recorder.record_many(histogram, black_box(group));
                 }
             },
-            || drain.sweep(|_| {}, |_, _| {}),
+            || drain.sweep(|_| {}, |_| {}),
         )
     }
 

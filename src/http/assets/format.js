@@ -18,6 +18,9 @@ function scaled(value, steps) {
   return digits(value / factor) + (unit && THIN + unit);
 }
 
+/** No unit of ours has values this small: what is below came of rounding. */
+const NOTHING = 1e-15;
+
 const SECONDS = [[3600, 'h'], [60, 'min'], [1, 's'], [1e-3, 'ms'], [1e-6, 'µs'], [1e-9, 'ns']];
 const BYTES = [[2 ** 50, 'PiB'], [2 ** 40, 'TiB'], [2 ** 30, 'GiB'], [2 ** 20, 'MiB'], [2 ** 10, 'KiB'], [1, 'B']];
 const COUNTS = [[1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k'], [1, '']];
@@ -25,7 +28,7 @@ const COUNTS = [[1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k'], [1, '']];
 /** A value in its unit; an en dash where there is none. */
 export function quantity(value, unit) {
   if (value === null || value === undefined || Number.isNaN(value)) return '–';
-  if (value === 0) return { seconds: '0' + THIN + 's', bytes: '0' + THIN + 'B', ratio: '0' + THIN + '%' }[unit] ?? '0';
+  if (Math.abs(value) < NOTHING) return { seconds: '0' + THIN + 's', bytes: '0' + THIN + 'B', ratio: '0' + THIN + '%' }[unit] ?? '0';
   switch (unit) {
     case 'seconds': return scaled(value, SECONDS);
     case 'bytes': return scaled(value, BYTES);

@@ -106,8 +106,8 @@ function event(anomaly, onSelect) {
   const facts = make('span', 'facts-line');
   facts.append(make('strong', '', quantity(anomaly.value, series.unit)));
   if (strongest) {
-    const { low, high } = strongest;
-    facts.append(make('span', '', `expected ${quantity(low, series.unit)} to ${quantity(high, series.unit)}`));
+    const [low, high] = [strongest.low, strongest.high].map((value) => quantity(value, series.unit));
+    facts.append(make('span', '', low === high ? `expected ${low}` : `expected ${low} to ${high}`));
   }
   facts.append(make('span', 'score', `${anomaly.score.toFixed(1)} σ`));
   button.append(top, make('span', 'where', labels), facts);

@@ -1,10 +1,11 @@
 // Opens the live page in headless Chromium and watches it for some seconds.
 //
-//   NODE_PATH=target/node/node_modules node tests/page.cjs URL [--hostile TEXT] [--anomaly-within SECONDS]
-//                                                          [--screenshot FILE] [--width N] [--height N] [--dark]
+//   node tests/browser/page.cjs URL [--hostile TEXT] [--anomaly-within SECONDS] [--watch SECONDS]
+//                                   [--select NAME] [--screenshot FILE] [--width N] [--height N] [--dark]
 //
-// Needs Debian's chromium and npm's playwright-core. Exits 1, with the reason on standard error, unless:
-// - the window number moves and a sparkline and the chart are drawn;
+// Needs Debian's chromium, and `npm ci` in this folder. Exits 1, with the reason on standard error, unless:
+// - the window number moves, a series moves with it, and a sparkline and the chart are drawn;
+// - with --watch, it stays so for that long;
 // - with --anomaly-within, an anomaly is listed within that time;
 // - with --hostile, a label that holds TEXT is shown as that text, and made no element;
 // - the console stays empty, and nothing is fetched from anywhere else.
@@ -41,6 +42,10 @@ const isDrawn = (selector) => [...document.querySelectorAll(selector)].some((can
 async function watch(page, asked) {
   const problems = [];
   page.on('console', (message) => problems.push(`console ${message.type()}: ${message.text()}`));
+  page.on('dialog', (dialog) => {
+    problems.push(`dialog: ${dialog.message()}`);
+    dialog.dismiss();
+  });
   page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
   const origin = new URL(asked.url).origin;
   page.on('request', (request) => {
@@ -50,7 +55,10 @@ async function watch(page, asked) {
   await page.goto(asked.url);
   const number = async () => Number((await page.textContent('#window')).replace(/\D/g, '')) || 0;
   const first = await until('a window', 10, number);
+  const rows = async () => (await page.locator('.row:not([hidden])').allTextContents()).join('\n');
+  const before = await rows();
   await until('the next windows', 10, async () => (await number()) >= first + 2);
+  await until('a series that moves', 10, async () => (await rows()) !== before);
   await until('a sparkline', 10, () => page.evaluate(isDrawn, '.row:not([hidden]) canvas'));
   await until('the chart', 10, () => page.evaluate(isDrawn, '#chart canvas'));
   if (asked['anomaly-within']) await until('an anomaly', Number(asked['anomaly-within']), () => page.locator('.event').count());
@@ -61,6 +69,14 @@ async function watch(page, asked) {
     const made = await page.locator('main img, main script, main iframe').count();
     if (made) problems.push(`a label made ${made} elements`);
     await page.fill('#filter', '');
+  }
+  if (asked.select) {
+    await page.locator('.row:not([hidden])', { hasText: asked.select }).first().click();
+    await until('the selected series', 10, async () => (await page.textContent('#detail-name')) === asked.select);
+  }
+  if (asked.watch) {
+    const last = first + Number(asked.watch);
+    await until('window after window', Number(asked.watch) + 20, async () => (await number()) >= last);
   }
   if (asked.screenshot) {
     await page.evaluate(() => {
