@@ -2,7 +2,7 @@
 //!
 //! A sample carries a *tick*: 32 bits read off the processor's time-stamp counter where it is invariant (constant rate,
 //! running in all sleep states), off `CLOCK_MONOTONIC` elsewhere. Turning ticks into nanoseconds since the Unix epoch
-//! is the aggregator's work, done with a [`Timeline`] that it re-anchors every window, so the conversion never stands
+//! is the aggregator's work, done with a `Timeline` that it re-anchors every window, so the conversion never stands
 //! on the recording path and a drifting estimate of the counter's rate cannot add up.
 //!
 //! No other module reads the time.

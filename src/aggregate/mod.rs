@@ -1,7 +1,7 @@
 //! From samples to windows: counts, sums, extremes and HDR histograms, published as immutable snapshots.
 //!
 //! This module takes values and knows nothing of threads or clocks: whoever drives it says when a window ends. The
-//! engine does so every second, [replay](crate::adapters) whenever a file's own timestamps cross a second.
+//! engine does so every second, replay whenever a file's own timestamps cross a second.
 
 mod aggregator;
 mod buckets;

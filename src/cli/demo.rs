@@ -22,34 +22,36 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 /// Arguments of `demo`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The agents are real: a discrete POMDP with exact Bayesian filtering and planning by expected free energy. Faults come from
-the seed: planning slowed, sensors broken, errors, memory growth. The end says how many were noticed, how late, and how
-many alarms were false.
+The agents are real: a discrete POMDP with exact Bayesian filtering and planning by expected free energy. Faults come \
+from the seed: planning slowed, sensors broken, errors, memory growth. The end says how many were noticed, how late, \
+and how many alarms were false.
 
 Examples:
   afferent demo                                        until Ctrl-C; open the page it names
   afferent demo --seconds 30 --data telemetry          then: afferent inspect telemetry
-  afferent demo --seconds 10 --json --data telemetry   one JSON document at the end")]
+  afferent demo --seconds 10 --json --data telemetry   one JSON document at the end
+
+Exit codes: 0 done, 1 the ledger does not close, 2 the address, the directory or an option cannot be used.")]
 pub(crate) struct DemoArgs {
-    /// Run this long; until Ctrl-C if left out.
+    /// Run for this many seconds; until Ctrl-C if left out
     #[arg(long, value_name = "N")]
     seconds: Option<f64>,
-    /// Serve the page and /metrics here. Port 0 takes a free one.
+    /// Serve the page and /metrics here, on loopback; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
-    /// Keep segments in this directory.
+    /// Keep segments in this directory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Decides worlds, choices and faults.
+    /// What worlds, choices and faults are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How many agents, each on a thread of its own.
+    /// How many agents, each on a thread of its own
     #[arg(long, value_name = "N", default_value_t = 3)]
     agents: usize,
-    /// Put this and `_` before metric names on /metrics; the first users' dashboards expect `active_inference`.
+    /// Put this and `_` before metric names on /metrics, such as `active_inference`
     #[arg(long, value_name = "NAME", default_value = "")]
     prefix: String,
-    /// What the agents are called: this and a number from 1, as their label `agent_id`.
+    /// What the agents are called: this and a number from 1, as their label `agent_id`
     #[arg(long, value_name = "TEXT", default_value = "a")]
     name: String,
 }

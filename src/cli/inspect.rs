@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::segment;
 
-/// Say what a segment file, or a directory of them, holds.
+/// Say what a segment file, or a directory of them, holds
 ///
 /// Lists the files with their state (clean: closed in order; online: being written, or left by a killed process), the
 /// time range, every series, the engine runs with the account each ended with, and what engines found at their start.
@@ -18,7 +18,7 @@ Examples:
 
 Exit codes: 0 done (damage is listed, see `verify`), 2 the path cannot be read or holds no segments.")]
 pub(crate) struct InspectArgs {
-    /// A segment file, or a directory that holds segments.
+    /// A segment file, or a directory that holds segments
     path: PathBuf,
 }
 

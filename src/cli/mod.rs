@@ -24,20 +24,21 @@ use self::progress::Progress;
 use crate::detect::Published;
 use crate::sink::{Segments, Sink};
 
-/// In-process telemetry: record for nanoseconds, lose nothing unseen, notice what is unusual, keep the history.
+/// In-process telemetry: record for nanoseconds, lose nothing unseen, notice what is unusual, keep the history
 #[derive(Parser, Debug)]
 #[command(
     name = "afferent",
     version,
     after_help = "\
 Start here:
-  afferent demo                      three active-inference agents under full monitoring; open the page it names
-  afferent bench record              what one record costs on this machine, beside what the hardware asks
+  afferent demo              three active-inference agents under monitoring; open the page it names
+  afferent bench record      what one record costs here, beside what the hardware asks for it
+  afferent replay FILE.csv   what is unusual in recorded series
 
 Exit codes: 0 done, 1 the thing asked about is bad, 2 usage or input/output error."
 )]
 struct Cli {
-    /// Print one JSON document on standard output, and nothing else there.
+    /// Print one JSON document on standard output, and nothing else there
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -46,13 +47,13 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Run active-inference agents under full monitoring, with faults now and then.
+    /// Run active-inference agents under full monitoring, with faults now and then
     Demo(demo::DemoArgs),
     Replay(replay::ReplayArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
     Query(query::QueryArgs),
-    /// Measure what things cost on this machine, each beside its limit.
+    /// Measure what things cost on this machine, each beside its limit
     Bench(bench::BenchArgs),
 }
 

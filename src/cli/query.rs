@@ -7,7 +7,7 @@ use super::when;
 use crate::query::{Query, Selector, Stat, evaluate};
 use crate::segment::Directory;
 
-/// Ask segments for figures of series, for anomalies, or for the account.
+/// Ask segments for figures of series, for anomalies, or for the account
 ///
 /// Ranges are on the starts of windows: --from is included, --to is not. Counts, sums and extremes are exact; quantiles
 /// come from merged histograms and are within 1/1,024 of the exact ones, over any range, any number of files and runs.
@@ -21,33 +21,35 @@ Examples:
   afferent query telemetry/ --anomalies --from 2026-11-24T10:00:00Z --to 2026-11-24T11:00:00Z
   afferent query telemetry/ --ledger
 
+Values in tables are rounded and carry their unit; --json has them in full, in base units (seconds, bytes, 1 = 100 %).
+
 Selectors: name, name{label=\"value\",other!=\"value\"}, {label=\"value\"}, *
 Statistics: count, sum, min, max, mean, last, rate (a second), and percentiles: p50, p99, p99.9
 Times: Unix seconds (1700000000.5), RFC 3339 (2026-11-24T10:00:00Z), now, or a time ago (-5m, -1.5h)
 
 Exit codes: 0 done, 2 the path cannot be read, holds no segments, or an argument is wrong.")]
 pub(crate) struct QueryArgs {
-    /// A segment file, or a directory that holds segments.
+    /// A segment file, or a directory that holds segments
     path: PathBuf,
-    /// Which series; without it, all of them.
+    /// Which series; all of them if left out
     #[arg(long, value_name = "SELECTOR")]
     series: Option<Selector>,
-    /// Windows that start at or after this time.
+    /// Only windows that start at or after this time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
-    /// Windows that start before this time.
+    /// Only windows that start before this time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
-    /// Figures for each step of this length, such as 10s or 1m, instead of one for the whole range.
+    /// Figures for each step of this length, such as 10s or 1m, instead of one for the whole range
     #[arg(long, value_name = "DURATION")]
     step: Option<String>,
-    /// Which figures, separated by commas.
+    /// Which figures, separated by commas [default: count,mean,min,max,last,p50,p95,p99]
     #[arg(long = "stat", value_name = "STAT", value_delimiter = ',')]
     stats: Vec<Stat>,
-    /// List the anomalies of the series.
+    /// List the anomalies of the series
     #[arg(long)]
     anomalies: bool,
-    /// List the account at the end of each window.
+    /// List the account at the end of each window
     #[arg(long)]
     ledger: bool,
 }
@@ -84,10 +86,10 @@ pub(crate) fn run(args: &QueryArgs, json: bool, out: &mut dyn Write, now_ns: i64
         anomalies: args.anomalies,
         ledger: args.ledger,
     };
-    if let (Some(from), Some(to)) = (query.from_ns, query.to_ns) {
-        if from >= to {
-            return Err("--from is not before --to: the range is empty".into());
-        }
+    if let (Some(from), Some(to)) = (query.from_ns, query.to_ns)
+        && from >= to
+    {
+        return Err("--from is not before --to: the range is empty".into());
     }
     let directory = Directory::open(&args.path).map_err(|error| error.to_string())?;
     let result = evaluate(&directory, &query);

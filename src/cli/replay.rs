@@ -23,12 +23,12 @@ use crate::record::Kind;
 /// not UTF-8) is skipped, counted by its reason, and the first such lines are named. A file that cannot be used is an
 /// error, and the others are still replayed.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
 Examples:
   Replay two files and see what was unusual in them:
     afferent replay cpu.csv requests.jsonl
 
-  Replay every *.csv and *.jsonl under a folder, write detection files (timestamp,value,anomaly_score):
+  Replay all *.csv and *.jsonl below a folder, write detection files (timestamp,value,anomaly_score):
     afferent replay recordings/ --detections detections/
 
   Columns with other names:
@@ -43,16 +43,16 @@ Examples:
 Files:
   CSV with a header line (quotes as in RFC 4180, a row per line), or JSON lines such as
     {\"timestamp\": \"2014-04-01 00:05:00\", \"value\": 20.5}
-  Times: 2014-04-01 00:05:00[.25], 2014-04-01T00:05:00Z, ...+02:00, or Unix time: decimal seconds, or an integer,
-  taken as seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, else nanoseconds.
+  Times: 2014-04-01 00:05:00[.25], 2014-04-01T00:05:00Z, ...+02:00, or Unix time as decimal seconds.
+  A whole number is seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, else ns.
 
-Exit status: 0 done; 2 a file or an option could not be used.")]
+Exit codes: 0 done, 2 a file or an option could not be used.")]
 pub(crate) struct ReplayArgs {
     /// Recorded files, or folders to search for *.csv, *.jsonl and *.ndjson
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Write DIR/<folder>/<file>.csv per input, with an `anomaly_score` of 0 to 1 for each row
+    /// Write DIR/FOLDER/FILE.csv per input, with an `anomaly_score` of 0 to 1 for each row
     #[arg(long, value_name = "DIR")]
     pub(crate) detections: Option<PathBuf>,
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::segment;
 
-/// Check every byte of a segment file, or of a directory of them, up to the last commit.
+/// Check every byte of a segment file, or of a directory of them, up to the last commit
 ///
 /// A file whose process was killed is sound up to its last commit, and the report says so. Every damaged place is named
 /// with its file, block number and offset. Nothing is changed: there is no repair that could make it worse.
@@ -18,7 +18,7 @@ Examples:
 
 Exit codes: 0 sound, 1 damaged, 2 the path cannot be read or holds no segments.")]
 pub(crate) struct VerifyArgs {
-    /// A segment file, or a directory that holds segments.
+    /// A segment file, or a directory that holds segments
     path: PathBuf,
 }
 

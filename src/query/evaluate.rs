@@ -195,6 +195,7 @@ impl Pass<'_> {
                             time_ns: row.ts_ns,
                             id: row.id,
                             series: text::series(&series.identity.0, &series.identity.1),
+                            unit: series.unit.suffix(),
                             value: row.value,
                             score: row.score,
                             severity: Severity::from_code(row.severity).map_or("unknown", Severity::name),

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Stat;
-use crate::segment::text::{printable, rfc3339, table, thousands};
+use crate::segment::text::{self, printable, rfc3339, table, thousands};
 use crate::segment::{Damage, LedgerReport, VerdictRow};
 
 /// The answer to a [`super::Query`].
@@ -65,7 +65,9 @@ pub struct EventRecord {
     pub id: u64,
     /// Name and labels of the series.
     pub series: String,
-    /// The value.
+    /// Unit suffix of the value and of what was expected; empty for a plain number.
+    pub unit: &'static str,
+    /// The value, in that unit.
     pub value: f64,
     /// The combined score.
     pub score: f64,
@@ -93,20 +95,18 @@ pub struct LedgerRecord {
     pub ledger: LedgerReport,
 }
 
-fn number(value: Option<f64>) -> String {
-    match value {
-        None => "-".into(),
-        Some(value) if value == value.trunc() && value.abs() < 1e15 => format!("{value}"),
-        Some(value) if value.abs() >= 1e-4 && value.abs() < 1e15 => {
-            let digits = (6 - value.abs().log10().floor() as i32).clamp(1, 9) as usize;
-            format!("{value:.digits$}")
-        }
-        Some(value) => format!("{value:.6e}"),
+/// A figure in the unit it has: counts are plain numbers, rates are per second.
+fn figure(stat: &Stat, value: Option<f64>, unit: &str) -> String {
+    match stat {
+        Stat::Count => text::value(value, ""),
+        Stat::Rate if value.is_some() => format!("{}/s", text::value(value, "")),
+        _ => text::value(value, unit),
     }
 }
 
 impl QueryResult {
-    /// The answer as text: a table of the series with `stats` as columns, then anomalies, accounts and damage.
+    /// The answer as text: a table of the series with `stats` as columns, then anomalies, accounts and damage. Values are
+    /// rounded and carry their unit; the exact ones are in the fields.
     #[must_use]
     pub fn render(&self, stats: &[Stat]) -> String {
         let mut out = String::new();
@@ -127,7 +127,11 @@ impl QueryResult {
                         row.push(rfc3339(step.from_ns));
                     }
                     row.push(thousands(step.windows));
-                    row.extend(stats.iter().map(|stat| number(step.values.get(&stat.to_string()).copied().flatten())));
+                    row.extend(
+                        stats.iter().map(|stat| {
+                            figure(stat, step.values.get(&stat.to_string()).copied().flatten(), series.unit)
+                        }),
+                    );
                     rows.push(row);
                 }
             }
@@ -158,10 +162,10 @@ impl QueryResult {
 impl fmt::Display for EventRecord {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (time, series) = (rfc3339(self.time_ns), printable(&self.series));
-        let value = number(Some(self.value));
+        let value = text::value(Some(self.value), self.unit);
         write!(out, "{time} {}: {series} = {value} (score {:.1}", self.severity, self.score)?;
         for verdict in &self.verdicts {
-            let (low, high) = (number(Some(verdict.low)), number(Some(verdict.high)));
+            let (low, high) = (text::value(Some(verdict.low), self.unit), text::value(Some(verdict.high), self.unit));
             write!(out, "; {} expected {low} to {high}", printable(&verdict.detector))?;
         }
         if self.completeness < 1.0 {

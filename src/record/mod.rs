@@ -1,4 +1,4 @@
-//! What a sample is: the fixed-size [`Event`] that travels, and the series it belongs to.
+//! What a sample is: the fixed-size `Event` that travels, and the series it belongs to.
 //!
 //! A *series* is a metric name with its labels, kind and unit. It is interned once, when it is registered, and is a
 //! `u32` from then on; a sample carries that number, its value and its time in 16 bytes.

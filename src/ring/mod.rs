@@ -2,7 +2,7 @@
 //!
 //! # Joining, leaving, closing
 //!
-//! A [`Recorder`] is the producing end of one *lane*: an rtrb ring of [`Event`](crate::record::Event)s, a table of
+//! A [`Recorder`] is the producing end of one *lane*: an rtrb ring of events, a table of
 //! counter cells, and two counts that only the producer writes (*accepted* and *refused*). The [`Registry`] hands lanes
 //! to the drain through a lock-free stack that the drain takes whole, so a joining thread never waits for a drain.
 //!

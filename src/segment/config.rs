@@ -33,10 +33,10 @@ impl StoreConfig {
     pub(crate) fn new(clock: Arc<dyn Fn() -> Moment + Send + Sync>) -> StoreConfig {
         StoreConfig {
             segment_bytes: 16 << 20,
-            segment_age: Duration::from_secs(3_600),
+            segment_age: Duration::from_hours(1),
             sync_interval: Some(Duration::from_secs(5)),
             retain_bytes: 512 << 20,
-            retain_age: Duration::from_secs(7 * 86_400),
+            retain_age: Duration::from_hours(168),
             min_free_bytes: 64 << 20,
             batch_bytes: 128 << 10,
             clock,

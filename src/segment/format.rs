@@ -85,6 +85,7 @@ const _: () = {
 /// Bytes 0..128 of a slot page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
+#[expect(clippy::struct_field_names, reason = "the names of docs/format/segment.md")]
 pub(crate) struct Slot {
     pub(crate) slot_seq: u64,
     pub(crate) committed: u64,
@@ -430,7 +431,7 @@ impl Slot {
         if slot.file_tag != tag {
             return Err("slot belongs to another file");
         }
-        if slot.committed < DATA_OFF || slot.committed % ALIGN as u64 != 0 {
+        if slot.committed < DATA_OFF || !slot.committed.is_multiple_of(ALIGN as u64) {
             return Err("slot names an impossible commit offset");
         }
         Ok(slot)
@@ -457,7 +458,7 @@ impl BlockHeader {
         if u64::from(header.position) * ALIGN as u64 != offset {
             return Err("block was moved from its place");
         }
-        if header.body_len > MAX_BODY || header.body_len as usize % ALIGN != 0 || header.raw_len > MAX_RAW {
+        if header.body_len > MAX_BODY || !(header.body_len as usize).is_multiple_of(ALIGN) || header.raw_len > MAX_RAW {
             return Err("block length is outside the format's limits");
         }
         if header.ncols > MAX_COLUMNS || u32::from(header.ncols) * 16 > header.body_len {

@@ -500,12 +500,11 @@ impl Blocks<'_> {
                 if at >= end {
                     break;
                 }
-                if place.starts_with(&BLOCK_MAGIC) {
-                    if let Ok(header) = BlockHeader::parse(place, tag, at) {
-                        if header.block_seq >= self.expected {
-                            return (at, Some(header.block_seq));
-                        }
-                    }
+                if place.starts_with(&BLOCK_MAGIC)
+                    && let Ok(header) = BlockHeader::parse(place, tag, at)
+                    && header.block_seq >= self.expected
+                {
+                    return (at, Some(header.block_seq));
                 }
             }
             if read < ALIGN {

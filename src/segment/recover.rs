@@ -37,6 +37,11 @@ fn parse_name(name: &str) -> Option<(u64, i64)> {
     Some((seq, unix_ms))
 }
 
+/// Whether a file is named as the store names segments, in lower case.
+pub(crate) fn is_segment_name(name: &str) -> bool {
+    name.strip_suffix(".seg").is_some()
+}
+
 /// When a file was created, by its name.
 pub(crate) fn created_ms(name: &str) -> Option<i64> {
     parse_name(name).map(|(_, unix_ms)| unix_ms)
@@ -57,7 +62,7 @@ pub(crate) fn recover(disk: &dyn Disk, now: Moment) -> RecoveredStream {
             next_seq = next_seq.max(seq + 1);
         }
     }
-    for file in listed.iter().rev().filter(|file| file.name.ends_with(".seg") && !file.name.starts_with("tmp.")) {
+    for file in listed.iter().rev().filter(|file| is_segment_name(&file.name) && !file.name.starts_with("tmp.")) {
         let (row, has_commits) = judge(disk, &file.name, now);
         rows.extend(row);
         if has_commits {

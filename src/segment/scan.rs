@@ -19,7 +19,9 @@ use super::verify::verify_segment;
 /// # Panics
 /// As [`scan_image`].
 pub fn fuzz_segment(input: &[u8]) {
-    static INTACT: OnceLock<(Vec<u8>, Vec<(usize, usize)>)> = OnceLock::new();
+    /// A file and where its blocks lie.
+    type Image = (Vec<u8>, Vec<(usize, usize)>);
+    static INTACT: OnceLock<Image> = OnceLock::new();
     let Some((&mode, rest)) = input.split_first() else { return };
     if mode == 0 {
         scan_image(rest);

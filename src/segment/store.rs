@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::config::{Appended, StoreConfig, StoreCounters, StoreError, Summary};
 use super::encode::Batch;
-use super::recover::{self, RecoveredStream};
+use super::recover::{self, RecoveredStream, is_segment_name};
 use super::rows::RecoveryRow;
 use super::storage::{DirLock, Disk, FsDisk, boot_id, create_dir, is_full, random};
 use super::writer::{Birth, CommitError, SegmentWriter};
@@ -349,7 +349,7 @@ impl Store {
     /// Removes what is too old, and the oldest of what is too much, so that one more file fits.
     fn retain(&mut self, now: Moment) {
         let Ok(mut listed) = self.disk.list() else { return };
-        listed.retain(|file| file.regular && file.name.ends_with(".seg"));
+        listed.retain(|file| file.regular && is_segment_name(&file.name));
         let mut kept: Vec<(String, u64)> = Vec::new();
         // Quarantined files are the first to go.
         for file in self.disk.list_quarantine().unwrap_or_default() {
@@ -400,11 +400,13 @@ impl Store {
     }
 
     /// What the store did so far.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the account of the proofs"))]
     pub(crate) fn counters(&self) -> StoreCounters {
         self.counters
     }
 
     /// What an earlier process left that was not closed, as found at the start.
+    #[cfg_attr(not(test), expect(dead_code, reason = "readers find it in the RECOVERY rows"))]
     pub(crate) fn recovered(&self) -> &[RecoveryRow] {
         &self.recovered
     }

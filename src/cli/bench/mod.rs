@@ -14,33 +14,36 @@ use super::progress::Progress;
 /// Arguments of `bench`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Every figure stands beside its limit: what the hardware asks for the same work, measured in the same run, the
-repetitions of both interleaved. The ratio is cost over the limit's cost: 1 is at the limit, more is worse. The spread is
-the interquartile range over the median.
+Every figure stands beside its limit: what the hardware asks for the same work, measured in the same run, the \
+repetitions of both interleaved. The ratio is cost over the limit's cost: 1 is at the limit, more is worse. The spread \
+is the interquartile range over the median. Cost and throughput depend on what else the machine does: look at the \
+spread before the value.
 
 Examples:
   afferent bench record              ns per record beside a raw ring push and a time-stamp read
   afferent bench pipeline            samples per second from one producer to a running engine
-  afferent bench --json > now.json   all of it, for a machine to read")]
+  afferent bench --json > now.json   all of it, for a machine to read
+
+Exit codes: 0 done, 2 an option or the output cannot be used.")]
 pub(crate) struct BenchArgs {
-    /// What to measure; everything if left out.
+    /// What to measure; everything if left out
     #[command(subcommand)]
     what: Option<What>,
-    /// Repetitions of each measurement.
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(3..=1_000), global = true)]
+    /// Repetitions of each measurement, 3 to 1,000
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(3..=1_000), global = true)]
     repetitions: u32,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum What {
-    /// What one record costs the thread that makes it.
+    /// What one record costs the thread that makes it
     #[command(after_help = "\
 Examples:
   afferent bench record                      a table: figure, limit, ratio, spread
   afferent bench record --repetitions 99     for a machine that is not quiet
   afferent bench record --json > now.json    for a machine to read")]
     Record,
-    /// How many samples a second a running engine takes in, and when it begins to drop.
+    /// How many samples a second a running engine takes in, and when it begins to drop
     #[command(after_help = "\
 Examples:
   afferent bench pipeline                      a table: figure, limit, ratio, spread

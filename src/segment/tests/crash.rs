@@ -25,7 +25,9 @@ fn write_until_crash(disk: &MemoryDisk, windows: usize) -> usize {
 /// The windows whose account is in the files, in order.
 fn windows_in(files: &BTreeMap<String, Vec<u8>>) -> Vec<u64> {
     let mut out = Vec::new();
-    for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".seg") && !name.starts_with("tmp.")) {
+    for (name, bytes) in
+        files.iter().filter(|(name, _)| super::super::recover::is_segment_name(name) && !name.starts_with("tmp."))
+    {
         let (rows, _) = read_image(bytes).unwrap_or_else(|| panic!("{name} has no header"));
         for rows in rows.into_values() {
             if let Rows::Ledger(rows) = rows {
@@ -116,7 +118,7 @@ fn what_is_no_segment_is_moved_aside_with_its_reason() {
     std::fs::create_dir(&stream).unwrap();
     let empty = "0000000000000001-1700000000000-0000000000000001.seg";
     std::fs::write(stream.join(empty), b"").unwrap();
-    std::fs::write(stream.join("notes.seg"), [7_u8; 20_000]).unwrap();
+    std::fs::write(stream.join("notes.seg"), vec![7_u8; 20_000]).unwrap();
     std::fs::write(stream.join("tmp.half.seg"), b"half").unwrap();
     std::fs::write(stream.join("README"), b"not ours").unwrap();
     let mut store = Store::open(dir.path(), TestClock::new().config()).unwrap();

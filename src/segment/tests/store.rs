@@ -163,7 +163,7 @@ fn syncing_can_be_left_to_the_end() {
     let mut store = store_on(&disk, StoreConfig { sync_interval: None, ..clock.config() });
     let mut source = Source::new();
     for _ in 0..5 {
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         store.append(&source.full_window()).unwrap();
         store.commit().unwrap();
     }
@@ -207,7 +207,7 @@ fn files_roll_by_size_and_age_and_the_oldest_go_first() {
     }
     let by_size = store.counters();
     assert!(by_size.files > 5 && by_size.files_removed > 0, "{by_size:?}");
-    clock.advance(Duration::from_secs(3_600));
+    clock.advance(Duration::from_hours(1));
     store.append(&source.full_window()).unwrap();
     store.commit().unwrap();
     assert_eq!(store.counters().files, by_size.files + 1, "an hour is the age of a file");
@@ -237,7 +237,7 @@ fn old_files_are_removed_by_age() {
         let mut store = Store::open(dir.path(), clock.config()).unwrap();
         store.append(&source.full_window()).unwrap();
         store.close().unwrap();
-        clock.advance(Duration::from_secs(8 * 86_400));
+        clock.advance(Duration::from_hours(192));
     }
     assert_eq!(Directory::open(dir.path()).unwrap().files().len(), 1);
 }
