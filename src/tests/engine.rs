@@ -8,7 +8,7 @@ use crate::Engine;
 use crate::detect::{Detectors, ZScore};
 use crate::ledger::Cause;
 use crate::record::{Kind, Unit};
-use crate::ring::Overflow;
+use crate::ring::{Overflow, Registry, RegistryConfig};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -270,10 +270,10 @@ fn coarse_times_are_true_to_a_few_drains() {
 /// The same values as without an overflow, but for the stated error: totals to the unit, quantiles to 1/32.
 #[test]
 fn folding_keeps_totals_and_quantiles() {
+    const EACH: u64 = 100_000;
     let engine = short().ring_slots(64).overflow(Overflow::Fold).start().unwrap();
     let value = engine.histogram("value").unit(Unit::Seconds).register().unwrap();
     let count = engine.counter("count").register().unwrap();
-    const EACH: u64 = 100_000;
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
@@ -310,10 +310,8 @@ fn waiting_loses_nothing_while_the_engine_drains_and_no_longer_than_asked_when_i
     assert_eq!((ledger.aggregated, ledger.dropped.total()), (5_000, 0));
 
     // Nobody drains this one.
-    let mut config = crate::ring::RegistryConfig::default();
-    config.ring_slots = 4;
-    config.overflow = Overflow::Wait { at_most: Duration::from_millis(5) };
-    let registry = crate::ring::Registry::new(config);
+    let overflow = Overflow::Wait { at_most: Duration::from_millis(5) };
+    let registry = Registry::new(RegistryConfig { ring_slots: 4, overflow, ..RegistryConfig::default() });
     let value = registry.histogram("value").register().unwrap();
     let mut drain = crate::drain::Drain::new(std::sync::Arc::clone(&registry));
     for i in 0..6 {
