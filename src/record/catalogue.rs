@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::Unit;
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering, lock};
 
 /// What a series' values mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -244,9 +244,11 @@ impl SeriesSpec {
 }
 
 /// All series of one engine. Registering takes a lock; recording never comes here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Catalogue {
     limits: Limits,
+    /// The length of the list, for those who only ask whether it grew.
+    len: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -265,9 +267,15 @@ struct Metric {
     series: HashMap<Labels, SeriesId>,
 }
 
+impl Default for Catalogue {
+    fn default() -> Self {
+        Catalogue::new(Limits::default())
+    }
+}
+
 impl Catalogue {
     pub(crate) fn new(limits: Limits) -> Self {
-        Catalogue { limits, inner: Mutex::default() }
+        Catalogue { limits, len: AtomicU64::new(0), inner: Mutex::new(Inner::default()) }
     }
 
     /// Interns a series. The same name and labels give the same number, whatever the order of the labels.
@@ -280,7 +288,7 @@ impl Catalogue {
 
         let inner = &mut *lock(&self.inner);
         let total = inner.list.len();
-        // Recording threads have a counter cell for every number below this and do not look again.
+        // Before a metric is entered, so that names without a series cannot pile up.
         if total >= self.limits.numbers() && !inner.metrics.contains_key(name.as_str()) {
             return Err(RegisterError::TooManyMetrics { metric: name, series: total });
         }
@@ -301,6 +309,11 @@ impl Catalogue {
         if let Some(&id) = metric.series.get(&labels) {
             return Ok(id);
         }
+        // Recording threads have a counter cell for every number below this, and do not look again: this check is what
+        // their `unsafe` rests on.
+        if total >= self.limits.numbers() {
+            return Err(RegisterError::TooManyMetrics { metric: name, series: total });
+        }
         let id = SeriesId(total as u32);
         metric.series.insert(labels.clone(), id);
         inner.list.push(Arc::new(SeriesInfo {
@@ -312,6 +325,8 @@ impl Catalogue {
             help: help.into(),
             alarm_after: alarm_after.max(1),
         }));
+        // Release, paired with the Acquire load in `len`: whoever sees the number finds the series in the list.
+        self.len.store(total as u64 + 1, Ordering::Release);
         Ok(id)
     }
 
@@ -322,7 +337,8 @@ impl Catalogue {
 
     /// The number of series.
     pub(crate) fn len(&self) -> usize {
-        lock(&self.inner).list.len()
+        // Acquire, paired with the Release store in `intern`.
+        self.len.load(Ordering::Acquire) as usize
     }
 
     /// Every series whose number is at least `first`, in order.
@@ -399,6 +415,23 @@ mod tests {
         assert_eq!(catalogue.since(0)[3].label(OVERFLOW_LABEL), Some("true"));
         // An existing series keeps its own slot.
         assert_eq!(catalogue.intern(spec("m", Kind::Gauge, &[("i", "1")])).unwrap(), ids[1]);
+    }
+
+    /// Every number that is handed out has a counter cell in each thread; a number too many would be out of bounds.
+    #[test]
+    fn no_number_is_handed_out_beyond_the_last_cell() {
+        let catalogue = Catalogue::new(Limits { series_per_metric: 1, series: 1 });
+        let mut ids = Vec::new();
+        for name in ["a", "b", "c", "d"] {
+            for label in ["", "x", "y"] {
+                let labels: &[(&str, &str)] = if label.is_empty() { &[] } else { &[("l", label)] };
+                ids.extend(catalogue.intern(spec(name, Kind::Counter, labels)).ok());
+            }
+        }
+        assert!(ids.iter().all(|id| id.index() < catalogue.numbers()), "{ids:?}");
+        assert_eq!(catalogue.len(), catalogue.numbers());
+        let error = catalogue.intern(spec("e", Kind::Counter, &[])).unwrap_err();
+        assert!(error.to_string().contains("max_series"), "{error}");
     }
 
     #[test]

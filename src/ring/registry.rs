@@ -14,13 +14,18 @@ use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesId, Ser
 use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::time::{Clock, Timestamps};
 
+/// 256 MiB a thread.
+const MAX_RING_SLOTS: usize = 1 << 24;
+/// 16 MB of counter cells a thread, of which memory is used only where something is counted.
+const MAX_SERIES: usize = 1_000_000;
+
 /// Sizes of a registry.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RegistryConfig {
-    /// Slots of each thread's ring, 16 bytes each. At least 1; 16,384 unless set.
+    /// Slots of each thread's ring, 16 bytes each; 16,384 unless set. Taken as 1 to 16,777,216.
     pub ring_slots: usize,
-    /// Series in all; 10,000 unless set. Further ones fold into an overflow series of their metric.
+    /// Series in all; 10,000 unless set. Taken as 1 to 1,000,000; each thread keeps 16 bytes for each. Further ones fold into an overflow series of their metric.
     pub max_series: usize,
     /// Series of one metric; 2,000 unless set. Further ones fold into an overflow series of the metric.
     pub max_series_per_metric: usize,
@@ -57,6 +62,8 @@ pub struct Registry {
     published: Arc<AtomicU32>,
     /// Calls that found no recorder, by a thread whose destructors had run.
     strays: AtomicU64,
+    /// Increments by such threads.
+    stray_increments: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -73,7 +80,12 @@ impl Registry {
     }
 
     pub(crate) fn with_clock(config: RegistryConfig, clock: Clock) -> Arc<Registry> {
-        let config = RegistryConfig { ring_slots: config.ring_slots.max(1), ..config };
+        // Within bounds, whatever was asked for: a thread's first record must not fail for want of memory.
+        let config = RegistryConfig {
+            ring_slots: config.ring_slots.clamp(1, MAX_RING_SLOTS),
+            max_series: config.max_series.clamp(1, MAX_SERIES),
+            ..config
+        };
         let limits = Limits { series: config.max_series, series_per_metric: config.max_series_per_metric };
         let tick = clock.tick();
         enrol(|number| Registry {
@@ -85,6 +97,7 @@ impl Registry {
             closed: AtomicBool::new(false),
             published: Arc::new(AtomicU32::new(tick)),
             strays: AtomicU64::new(0),
+            stray_increments: AtomicU64::new(0),
         })
     }
 
@@ -184,6 +197,18 @@ impl Registry {
     pub(crate) fn count_strays(&self, records: u64) {
         // Relaxed: a count that orders nothing.
         self.strays.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Counts increments that had no recorder to go through: they belong to no series any more, but to the account.
+    pub(crate) fn count_stray_increments(&self, by: u64) {
+        // Relaxed: a sum that orders nothing.
+        self.stray_increments.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Increments that had no recorder to go through.
+    pub(crate) fn stray_increments(&self) -> u64 {
+        // Relaxed: a sum that orders nothing.
+        self.stray_increments.load(Ordering::Relaxed)
     }
 
     /// Calls that had no recorder to go through.
