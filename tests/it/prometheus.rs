@@ -159,6 +159,7 @@ fn stored(data: &str, account: &Value) -> Values {
 /// The accounts in the segments, by window.
 fn accounts(data: &str) -> BTreeMap<u64, Value> {
     let answer = json(&run(&["query", data, "--ledger", "--json"]));
+    assert_eq!(answer["damages"], serde_json::json!([]), "files that are being written read without damage");
     let accounts = answer["ledger"].as_array().unwrap().iter();
     accounts.map(|account| (account["window"].as_u64().unwrap(), account.clone())).collect()
 }
@@ -260,7 +261,16 @@ fn prometheus_holds_what_the_segments_hold() {
     });
     let mut compared = 0;
     for (window, values) in &scraped {
-        let stored = stored(data, &accounts[window]);
+        let account = accounts.get(window).unwrap_or_else(|| {
+            let sinks: Vec<_> = get(&demo.addr, "/metrics")
+                .1
+                .lines()
+                .filter(|line| line.starts_with("afferent_sink"))
+                .map(str::to_owned)
+                .collect();
+            panic!("window {window} was scraped and is not in the segments: {:?}; {sinks:?}", accounts.keys())
+        });
+        let stored = stored(data, account);
         assert!(stored.len() > 20, "window {window}: {stored:?}");
         compare(*window, values, &stored);
         buckets_end_at_the_count(values);
