@@ -7,15 +7,15 @@ use std::cell::{Cell, RefCell};
 use std::ptr;
 
 use super::Recorder;
-use super::registry;
+use super::registry::{self, NOBODY, NOWHERE};
 use crate::ledger::Cause;
 use crate::record::SeriesId;
 use crate::sync::AtomicU64;
 
 /// What the last recording call used.
 struct Fast {
-    /// Number of the registry that the pointers belong to. 0, which no registry has, before the thread's first record
-    /// and after its destructors ran: the pointers are good exactly while this is not 0.
+    /// Number of the registry that the pointers belong to. [`NOBODY`], which no registry and no handle has, before the
+    /// thread's first record and after its destructors ran: the pointers are good exactly while this is another.
     registry: Cell<u32>,
     recorder: Cell<*mut Recorder>,
     /// The recorder's first counter cell.
@@ -24,7 +24,7 @@ struct Fast {
 
 thread_local! {
     static FAST: Fast = const {
-        Fast { registry: Cell::new(0), recorder: Cell::new(ptr::null_mut()), cells: Cell::new(ptr::null()) }
+        Fast { registry: Cell::new(NOBODY), recorder: Cell::new(ptr::null_mut()), cells: Cell::new(ptr::null()) }
     };
     static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
 }
@@ -36,7 +36,7 @@ struct Owned(Vec<Box<Recorder>>);
 impl Drop for Owned {
     fn drop(&mut self) {
         // The recorders go now: nothing may reach them through the fast words any more.
-        FAST.with(|fast| fast.registry.set(0));
+        FAST.with(|fast| fast.registry.set(NOBODY));
     }
 }
 
@@ -88,6 +88,9 @@ fn slow_add(registry: u32, series: SeriesId, by: u64) {
 
 /// Finds or makes this thread's recorder for a registry, acts on it, and remembers it as the one used last.
 fn with_owned(registry: u32, action: impl FnOnce(&mut Recorder)) {
+    if registry == NOWHERE {
+        return;
+    }
     let outcome = OWNED.try_with(|owned| {
         let Ok(mut owned) = owned.try_borrow_mut() else { return false };
         let recorder = match owned.0.iter_mut().find(|recorder| recorder.registry() == registry) {
@@ -113,5 +116,73 @@ fn with_owned(registry: u32, action: impl FnOnce(&mut Recorder)) {
         && let Some(found) = registry::find(registry)
     {
         found.count_stray(Cause::Reentrant);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ring::{Counter, Gauge, Histogram, Registry, RegistryConfig};
+
+    /// A thread that has recorded nothing yet has null pointers in its fast words: a handle that matched them would
+    /// write through them.
+    #[test]
+    fn a_no_op_handle_matches_no_thread() {
+        std::thread::spawn(|| {
+            Counter::noop().add(1);
+            Gauge::noop().set(1.0);
+            Histogram::noop().record(1.0);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn a_no_op_handle_reaches_no_registry() {
+        let registry = Registry::new(RegistryConfig::default());
+        let counter = registry.counter("calls").register().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                Counter::noop().add(1);
+                Histogram::noop().record(1.0);
+                assert!(!registry.has_joiners());
+                counter.add(1);
+                assert!(registry.has_joiners());
+                // After another has made this thread's fast words good, and with a series of the same number.
+                assert_eq!(Counter::noop().series(), counter.series());
+                Counter::noop().add(5);
+            });
+        });
+        let mut lanes = Vec::new();
+        registry.admit(&mut lanes);
+        assert_eq!(lanes.iter().map(|inlet| inlet.lane.cells.get(counter.series())).collect::<Vec<_>>(), [1]);
+    }
+
+    /// The last act of a thread: its recorders are gone, and with them the fast words.
+    #[test]
+    fn a_no_op_handle_is_safe_after_the_recorders() {
+        struct Last;
+        impl Drop for Last {
+            fn drop(&mut self) {
+                Counter::noop().add(1);
+                Histogram::noop().record(1.0);
+            }
+        }
+        thread_local!(static LAST: Last = const { Last });
+        let registry = Registry::new(RegistryConfig::default());
+        let counter = registry.counter("calls").register().unwrap();
+        std::thread::spawn(move || {
+            // Destructors run in one order or the other, by platform: one thread for each.
+            LAST.with(|_| ());
+            counter.add(1);
+        })
+        .join()
+        .unwrap();
+        std::thread::spawn(move || {
+            counter.add(1);
+            LAST.with(|_| ());
+        })
+        .join()
+        .unwrap();
+        assert_eq!(registry.strays().total(), 0);
     }
 }

@@ -12,6 +12,13 @@ use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesId, Ser
 use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::time::Clock;
 
+/// The registry number of handles that record nowhere. No registry on the roll has it.
+pub(super) const NOWHERE: u32 = 0;
+
+/// What stands for the registry where a thread has no recorder at hand. No registry and no handle has it.
+#[cfg(all(feature = "enable", not(loom)))]
+pub(super) const NOBODY: u32 = u32::MAX;
+
 /// Sizes of a registry.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -269,7 +276,7 @@ mod roll {
     use std::collections::HashMap;
     use std::sync::{OnceLock, Weak};
 
-    use super::Registry;
+    use super::{NOWHERE, Registry};
     use crate::sync::{Arc, Mutex, lock};
 
     #[derive(Default)]
@@ -283,12 +290,17 @@ mod roll {
         ROLL.get_or_init(Mutex::default)
     }
 
-    /// Numbers are never used twice, so that a handle of a registry that is gone cannot reach another.
+    /// Numbers start at 1 and are never used twice, so that a handle of a registry that is gone cannot reach another.
+    /// After four billion of them there is none left: the registry then stays off the roll, and its handles record
+    /// nowhere.
     pub(super) fn enrol(build: impl FnOnce(u32) -> Registry) -> Arc<Registry> {
         let roll = &mut *lock(roll());
-        roll.last += 1;
-        let registry = Arc::new(build(roll.last));
-        roll.alive.insert(roll.last, Arc::downgrade(&registry));
+        let Some(number) = roll.last.checked_add(1).filter(|&number| number != u32::MAX) else {
+            return Arc::new(build(NOWHERE));
+        };
+        roll.last = number;
+        let registry = Arc::new(build(number));
+        roll.alive.insert(number, Arc::downgrade(&registry));
         registry
     }
 
