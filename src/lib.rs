@@ -45,7 +45,10 @@ pub mod cli;
 pub use ring::{Counter, Gauge, Histogram, Recorder};
 
 #[cfg(feature = "engine")]
-pub use engine::Engine;
+#[doc(hidden)]
+pub use engine::site as __site;
+#[cfg(feature = "engine")]
+pub use engine::{Engine, InstallError, global, install};
 
 /// What the model checker and the fuzzers reach into. Not part of the API.
 #[cfg(any(loom, fuzzing))]

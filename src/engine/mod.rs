@@ -4,8 +4,12 @@ mod builder;
 mod callback;
 mod core;
 mod detection;
+mod global;
+mod macros;
 mod recent;
 mod runner;
+#[doc(hidden)]
+pub mod site;
 mod users;
 mod view;
 
@@ -15,6 +19,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 pub use builder::{EngineBuilder, StartError};
+pub use global::{InstallError, global, install};
 pub use users::{Metric, Reading, RecordError};
 pub use view::{PartStatus, View};
 

@@ -189,8 +189,9 @@ impl Registry {
         self.catalogue.len()
     }
 
-    fn intern(&self, spec: SeriesSpec) -> Result<SeriesId, RegisterError> {
-        self.catalogue.intern(spec)
+    /// Registers a series, or finds it.
+    pub(crate) fn register<H: Handle>(&self, spec: SeriesSpec) -> Result<H, RegisterError> {
+        Ok(H::of(self.catalogue.intern(spec)?, self.number))
     }
 }
 
@@ -252,8 +253,7 @@ impl<'a, H: Handle> MetricBuilder<'a, H> {
     /// If a name is not allowed, or the metric exists with another kind or unit. Past the caps of [`RegistryConfig`]
     /// it is no error: the handle is then that of the metric's overflow series.
     pub fn register(self) -> Result<H, RegisterError> {
-        let id = self.registry.intern(self.spec)?;
-        Ok(H::of(id, self.registry.number))
+        self.registry.register(self.spec)
     }
 }
 
