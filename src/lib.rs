@@ -28,8 +28,7 @@ pub mod segment;
 #[cfg(feature = "engine")]
 pub mod sink;
 
-// Replay is the binary's; the parsers are also what the fuzzer feeds.
-#[cfg(any(feature = "full", all(fuzzing, feature = "engine")))]
+#[cfg(all(feature = "engine", any(feature = "full", feature = "metrics", fuzzing)))]
 mod adapters;
 
 #[cfg(feature = "serve")]
@@ -42,6 +41,8 @@ pub mod demo;
 #[doc(hidden)]
 pub mod cli;
 
+#[cfg(feature = "metrics")]
+pub use adapters::metrics as metrics_facade;
 pub use ring::{Counter, Gauge, Histogram, Recorder};
 
 #[cfg(feature = "engine")]

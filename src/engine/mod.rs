@@ -91,6 +91,12 @@ impl Engine {
         self.view.clone()
     }
 
+    /// The registry, for parts that outlive a borrow of the engine.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn shared_registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+
     /// Calls `callback` for every anomaly found from now on.
     ///
     /// Each callback has a thread and a queue of its own: it may block, record or panic without delaying anything else.
