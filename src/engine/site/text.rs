@@ -38,11 +38,14 @@ impl Words {
         Words { len, head, tail }
     }
 
-    /// Folds the value, whose words these are, into a hash.
+    /// Folds the value, whose words these are, into a hash: one multiplication, which does not wait for that of another
+    /// value.
     #[inline]
     pub(super) fn hash(self, value: &str, seed: u64) -> u64 {
         let seed = if self.len > Words::WHOLE { middle(value, seed) } else { seed };
-        fold(fold(seed ^ self.head) ^ self.tail.rotate_left(32) ^ self.len as u64)
+        // Any two numbers without a pattern.
+        let (a, b) = (0x9E37_79B9_7F4A_7C15, 0xD1B5_4A32_D192_ED03);
+        seed.rotate_left(23) ^ fold(self.head ^ a, self.tail ^ b ^ (self.len as u64).rotate_left(40))
     }
 }
 
@@ -50,13 +53,13 @@ impl Words {
 #[inline(never)]
 fn middle(value: &str, seed: u64) -> u64 {
     let (words, _) = value.as_bytes().as_chunks();
-    words.iter().skip(1).fold(seed, |seed, word| fold(seed ^ u64::from_le_bytes(*word)))
+    words.iter().skip(1).fold(seed, |seed, word| fold(seed ^ u64::from_le_bytes(*word), 0x9E37_79B9_7F4A_7C15))
 }
 
-/// Both halves of a product with an odd constant: every bit of the input reaches the low bits of the result.
+/// Both halves of a product: every bit of either number reaches the low bits of the result.
 #[inline]
-fn fold(x: u64) -> u64 {
-    let product = u128::from(x) * 0x9E37_79B9_7F4A_7C15;
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }
 
