@@ -28,8 +28,8 @@ pub enum Cause {
     AfterClose = 2,
     /// The sample named a series that this registry never handed out.
     UnknownSeries = 3,
-    /// The recording call interrupted another one on the same thread (a signal handler that records), or ran after
-    /// the thread's recorder was destroyed.
+    /// The recording call came from a thread-local destructor that ran after the thread's recorder was gone. (Recording
+    /// from a signal handler is not supported.)
     Reentrant = 4,
     /// An engine thread panicked while it held the sample.
     EnginePanic = 5,
@@ -118,7 +118,7 @@ impl Ledger {
     pub fn closes(&self) -> bool {
         self.consistent
             && self.recorded == self.aggregated + self.dropped.total() + self.in_flight
-            && self.increments == self.gathered + self.increments_late
+            && self.increments == self.gathered.wrapping_add(self.increments_late)
     }
 
     /// The share of recorded samples that were not dropped, 0 to 1; 1 where nothing was recorded.

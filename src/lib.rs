@@ -216,8 +216,7 @@ pub mod segment;
 #[cfg(feature = "engine")]
 pub mod sink;
 
-// Replay is the binary's; the parsers are also what the fuzzer feeds.
-#[cfg(any(feature = "full", all(fuzzing, feature = "engine")))]
+#[cfg(all(feature = "engine", any(feature = "full", feature = "metrics", fuzzing)))]
 mod adapters;
 
 #[cfg(feature = "serve")]
@@ -230,10 +229,15 @@ pub mod demo;
 #[doc(hidden)]
 pub mod cli;
 
+#[cfg(feature = "metrics")]
+pub use adapters::metrics as metrics_facade;
 pub use ring::{Counter, Gauge, Histogram, Recorder};
 
 #[cfg(feature = "engine")]
-pub use engine::Engine;
+#[doc(hidden)]
+pub use engine::site as __site;
+#[cfg(feature = "engine")]
+pub use engine::{Engine, InstallError, global, install};
 
 /// What the model checker and the fuzzers reach into. Not part of the API.
 #[cfg(any(loom, fuzzing))]

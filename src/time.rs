@@ -5,7 +5,7 @@
 //! is the aggregator's work, done with a `Timeline` that it re-anchors every window, so the conversion never stands
 //! on the recording path and a drifting estimate of the counter's rate cannot add up.
 //!
-//! No other module reads the time.
+//! No other module stamps samples or reads the wall clock; deadlines and pauses elsewhere use the standard `Instant`.
 
 use std::time::Duration;
 
@@ -15,6 +15,12 @@ use crate::sync::{Arc, AtomicU64, Ordering};
 /// How many low bits of the raw counter a tick drops. With a counter of 1 to 5 GHz a tick is 6 to 32 ns, and 32 bits of
 /// ticks span 27 s or more, far beyond the time between two drains.
 const TICK_SHIFT: u32 = 5;
+
+/// An anchor is renewed at this age.
+const ANCHOR_NS: u64 = 100_000_000;
+
+/// The counter's rate is taken over at least this long, so that the two clocks' reads being a few ns apart is nothing.
+const RATE_SPAN_NS: u64 = 4_000_000_000;
 
 /// A record's tick may lie this far ahead of the drain's own reading (counters of two cores need not agree to the
 /// cycle). Larger differences mean that the tick is old.
@@ -60,8 +66,8 @@ impl Clock {
     pub(crate) fn raw(&self) -> u64 {
         match &self.source {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `rdtsc` has no preconditions in user space; where the kernel forbids it, `tsc_is_invariant`
-            // would already have failed to see the counter advance.
+            // SAFETY: `rdtsc` touches no memory. A process for which the kernel has forbidden it (`PR_SET_TSC`) would be
+            // ended by a signal, at the registry's creation already.
             Source::Tsc => unsafe { core::arch::x86_64::_rdtsc() },
             Source::Os => os_ns(libc::CLOCK_MONOTONIC),
             #[cfg(test)]
@@ -164,8 +170,9 @@ fn tsc_is_invariant() -> bool {
 #[derive(Debug)]
 pub(crate) struct Timeline {
     clock: Clock,
-    start: Anchor,
     anchor: Anchor,
+    /// An older anchor, to take the counter's rate from.
+    base: Anchor,
     ns_per_raw: f64,
     /// Wall time minus monotonic time, fixed at the start.
     offset_ns: i64,
@@ -184,7 +191,7 @@ impl Timeline {
         let (mono_ns, real_ns) = clock.os_times();
         let mut line = Timeline {
             anchor: start,
-            start,
+            base: start,
             ns_per_raw: 1.0,
             offset_ns: real_ns.wrapping_sub_unsigned(mono_ns),
             clock,
@@ -193,21 +200,42 @@ impl Timeline {
         if matches!(line.clock.source, Source::Manual(_)) {
             return line;
         }
-        while read_anchor(&line.clock).mono_ns < start.mono_ns + 2_000_000 {
-            std::hint::spin_loop();
+        // Bounded, for the clock may stand still (as one that a test harness has frozen does).
+        for _ in 0..100_000 {
+            if read_anchor(&line.clock).mono_ns >= start.mono_ns + 2_000_000 {
+                break;
+            }
         }
         line.anchor();
         line
     }
 
-    /// Takes a fresh anchor, and the counter's rate over all the time since the start.
+    /// Takes a fresh anchor, and the counter's rate over the last few seconds.
+    ///
+    /// A rate that differs from the last one by more than 1 % is not believed: the machine was suspended, or the counter
+    /// was reset, and one of the two clocks went on alone.
     pub(crate) fn anchor(&mut self) {
         let now = read_anchor(&self.clock);
-        let (raw, mono) = (now.raw.wrapping_sub(self.start.raw), now.mono_ns.wrapping_sub(self.start.mono_ns));
-        if raw != 0 && mono != 0 {
-            self.ns_per_raw = mono as f64 / raw as f64;
+        let (raw, mono) = (now.raw.wrapping_sub(self.base.raw), now.mono_ns.wrapping_sub(self.base.mono_ns));
+        let rate = mono as f64 / raw as f64;
+        let first = self.ns_per_raw == 1.0;
+        if raw != 0 && mono != 0 && (first || (rate / self.ns_per_raw - 1.0).abs() < 0.01) {
+            self.ns_per_raw = rate;
+            if mono > RATE_SPAN_NS {
+                self.base = self.anchor;
+            }
+        } else {
+            self.base = now;
         }
         self.anchor = now;
+    }
+
+    /// Takes a fresh anchor if the last one is older than a tenth of a second, so that the end of a window is told by
+    /// the monotonic clock whatever has become of the counter.
+    pub(crate) fn keep_anchored(&mut self) {
+        if self.clock.os_times().0.saturating_sub(self.anchor.mono_ns) > ANCHOR_NS {
+            self.anchor();
+        }
     }
 
     /// The time of a raw counter value.
@@ -221,11 +249,16 @@ impl Timeline {
         self.ns(self.clock.raw())
     }
 
-    /// A converter of the ticks of one drained batch. `raw_now` must have been read after the batch was.
-    pub(crate) fn unfold(&self, raw_now: u64) -> Unfold {
+    /// A converter of the ticks of one drained batch. `raw_now` must have been read after the batch was, and `raw_before`
+    /// before any of its events was recorded (at the ring's previous emptying).
+    pub(crate) fn unfold(&self, raw_now: u64, raw_before: u64) -> Unfold {
+        let ticks = raw_now.wrapping_sub(raw_before) >> TICK_SHIFT;
         Unfold {
             now_tick: (raw_now >> TICK_SHIFT) as u32,
             now_ns: self.ns(raw_now),
+            // 32 bits do not tell a tick of now from one a turn ago. After so long a pause of the drain the events were
+            // most likely recorded before it began.
+            stalled_ns: (ticks > u64::from(u32::MAX)).then(|| self.ns(raw_before)),
             ns_per_tick: self.ns_per_raw * f64::from(1 << TICK_SHIFT),
         }
     }
@@ -236,12 +269,16 @@ impl Timeline {
 pub(crate) struct Unfold {
     now_tick: u32,
     now_ns: i64,
+    stalled_ns: Option<i64>,
     ns_per_tick: f64,
 }
 
 impl Unfold {
     #[inline]
     pub(crate) fn ns(&self, tick: u32) -> i64 {
+        if let Some(stalled_ns) = self.stalled_ns {
+            return stalled_ns;
+        }
         let age = self.now_tick.wrapping_sub(tick);
         if age > u32::MAX - AHEAD {
             return self.now_ns;
@@ -316,9 +353,31 @@ mod tests {
         // 32 bits of 32 ns span 137 s; stay below.
         for age in [0, 1_000, 1_000_000_000, 120_000_000_000_u64] {
             now.store(10_000_000_000_000 + age, Ordering::Relaxed);
-            let unfolded = line.unfold(clock.raw()).ns(tick);
+            let unfolded = line.unfold(clock.raw(), clock.raw()).ns(tick);
             assert!((unfolded - then).abs() <= 64, "{age}: off by {}", unfolded - then);
         }
+    }
+
+    #[test]
+    fn after_a_pause_longer_than_ticks_can_tell_events_are_placed_before_it() {
+        let (clock, now) = Clock::manual(1_000_000_000_000);
+        let line = Timeline::new(clock.clone());
+        let (before, tick) = (clock.raw(), clock.tick());
+        now.fetch_add(200_000_000_000, Ordering::Relaxed);
+        let unfolded = line.unfold(clock.raw(), before).ns(tick);
+        assert_eq!(unfolded, line.ns(before));
+    }
+
+    #[test]
+    fn a_counter_that_is_reset_does_not_stop_the_clock() {
+        let (clock, _) = Clock::manual(5_000_000_000);
+        let mut line = Timeline::new(clock);
+        // As after a suspend: the counter starts anew, the monotonic clock went on.
+        line.base.raw = line.base.raw.wrapping_add(1 << 40);
+        line.anchor.raw = line.anchor.raw.wrapping_add(1 << 40);
+        let rate = line.ns_per_raw;
+        line.anchor();
+        assert_eq!((line.ns_per_raw, line.now_ns()), (rate, 5_000_000_000));
     }
 
     #[test]
@@ -326,7 +385,7 @@ mod tests {
         let (clock, _) = Clock::manual(1_000_000_000_000);
         let line = Timeline::new(clock.clone());
         let ahead = clock.tick() + 3;
-        assert_eq!(line.unfold(clock.raw()).ns(ahead), line.now_ns());
+        assert_eq!(line.unfold(clock.raw(), clock.raw()).ns(ahead), line.now_ns());
     }
 
     #[test]

@@ -73,3 +73,18 @@ fn recording_allocates_nothing_after_a_threads_first_record() {
     engine.shutdown(std::time::Duration::from_secs(10)).expect("ends in time");
     assert_eq!(allocations(|| record_much(&mut recorder)), 0, "nor does it after the close");
 }
+
+#[test]
+fn the_macros_allocate_nothing_after_a_threads_first_call() {
+    // This binary's one installed engine.
+    afferent::install(Engine::builder().ring_slots(256).start().expect("the engine starts")).expect("installs");
+    let agents: Vec<String> = (0..32).map(|n| format!("agent {n} of the second ward")).collect();
+    let record = || {
+        for agent in &agents {
+            afferent::counter!("calls", "kind" => "plain").add(1);
+            afferent::histogram!("latency", unit: Seconds, "agent" => agent, "kind" => "plan").record(1e-3);
+        }
+    };
+    assert!(allocations(record) > 0, "the first calls register");
+    assert_eq!(allocations(|| (0..1_000).for_each(|_| record())), 0);
+}

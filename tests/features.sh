@@ -2,7 +2,7 @@
 # Features are additive: each builds by itself, and the recording core pulls in next to nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for features in "" enable engine "enable,engine" serve demo; do
+for features in "" enable engine "enable,engine" serve demo metrics "enable,metrics"; do
   echo "features: '${features}'" >&2
   cargo clippy --locked --no-default-features --features "$features" --lib -- -D warnings
 done

@@ -109,13 +109,14 @@ impl Aggregator {
             return;
         }
         let Some(series) = self.series.get_mut(id.index()) else { return };
-        series.delta.count += by;
+        // Wrapping, as the threads' cells do: a program may add anything.
+        series.delta.count = series.delta.count.wrapping_add(by);
         series.delta.sum += by as f64;
         if !series.touched {
             series.touched = true;
             self.touched.push(id.0);
         }
-        self.gathered += by;
+        self.gathered = self.gathered.wrapping_add(by);
     }
 
     /// Closes the window: its rows, by ascending series number. The next window starts empty.
@@ -156,7 +157,8 @@ impl Entry<'_> {
             *self.clamped += u64::from(clamped);
         }
         series.delta.add(value);
-        if time_ns >= series.last_ns {
+        // The first value of a window is its latest so far, whatever earlier windows held.
+        if series.delta.count == 1 || time_ns >= series.last_ns {
             series.last_ns = time_ns;
             series.delta.last = value;
         }
@@ -167,13 +169,19 @@ impl Entry<'_> {
         *self.aggregated += 1;
     }
 
-    /// Takes in samples of which only a value near each (ascending) and how many were near it are known, and the sum
-    /// and the latest of all.
-    pub(crate) fn add_folded(&mut self, values: &[(f64, u64)], sum: f64, last: f64) {
+    /// Takes in samples of which only a value near each and how many were near it are known, the sum of all, and the
+    /// latest with its time.
+    pub(crate) fn add_folded(&mut self, values: &[(f64, u64)], sum: f64, (last_ns, last): (i64, f64)) {
         let series = &mut *self.series;
+        if series.delta.count == 0 || last_ns >= series.last_ns {
+            series.last_ns = last_ns;
+            series.delta.last = last;
+        }
         for &(value, count) in values {
             if series.info.kind == Kind::Histogram {
-                series.delta_counts.add(series.scheme.index(value).0, count);
+                let (index, clamped) = series.scheme.index(value);
+                series.delta_counts.add(index, count);
+                *self.clamped += if clamped { count } else { 0 };
             }
             series.delta.count += count;
             series.delta.min = series.delta.min.min(value);
@@ -181,7 +189,6 @@ impl Entry<'_> {
             *self.aggregated += count;
         }
         series.delta.sum += sum;
-        series.delta.last = last;
         if !series.touched {
             series.touched = true;
             self.touched.push(series.info.id.0);
@@ -263,6 +270,24 @@ mod tests {
         aggregator.sample(SeriesId(0), 20, 2.0).unwrap();
         aggregator.sample(SeriesId(0), 10, 1.0).unwrap();
         assert_eq!(aggregator.close(Rows::Every)[0].delta.last, 2.0);
+    }
+
+    #[test]
+    fn the_first_value_of_a_window_counts_even_if_it_is_late() {
+        let mut aggregator = aggregator(&[Kind::Gauge]);
+        aggregator.sample(SeriesId(0), 20, 2.0).unwrap();
+        aggregator.close(Rows::Every);
+        aggregator.sample(SeriesId(0), 10, 1.0).unwrap();
+        assert_eq!(aggregator.close(Rows::Every)[0].delta.last, 1.0);
+    }
+
+    #[test]
+    fn a_counter_may_be_given_anything() {
+        let mut aggregator = aggregator(&[Kind::Counter]);
+        aggregator.increment(SeriesId(0), u64::MAX);
+        aggregator.increment(SeriesId(0), 2);
+        assert_eq!(aggregator.gathered(), 1);
+        assert_eq!(aggregator.close(Rows::Every)[0].delta.count, 1);
     }
 
     #[test]

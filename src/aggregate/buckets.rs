@@ -40,7 +40,8 @@ impl Counts {
     /// The non-empty buckets in order.
     pub(crate) fn take_stock(&mut self, scheme: Scheme) -> Buckets {
         self.touched.sort_unstable();
-        let mut out = Buckets { scheme, indices: Vec::new(), counts: Vec::new() };
+        let room = self.touched.len() * 16;
+        let mut out = Buckets { scheme, indices: Vec::with_capacity(room), counts: Vec::with_capacity(room) };
         for &number in &self.touched {
             if let Some(page) = &self.pages[number as usize] {
                 for (slot, &count) in page.iter().enumerate() {

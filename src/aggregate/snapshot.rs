@@ -66,7 +66,8 @@ pub struct SeriesWindow {
     pub total: Stats,
     /// For a histogram with values in this window: their distribution.
     pub delta_buckets: Option<Arc<Buckets>>,
-    /// For a histogram: the distribution of everything since the engine started.
+    /// For a histogram: the distribution of everything since the engine started. Only in the latest window;
+    /// [`View::windows`](crate::engine::View::windows) keeps the others without.
     pub total_buckets: Option<Arc<Buckets>>,
 }
 
@@ -96,6 +97,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The same without the distributions since the start, which take most of the memory and only the latest window's
+    /// readers ask for.
+    #[must_use]
+    pub(crate) fn without_totals(&self) -> Snapshot {
+        let slim = |row: &SeriesWindow| SeriesWindow { total_buckets: None, ..row.clone() };
+        Snapshot { series: self.series.iter().map(slim).collect(), ..*self }
+    }
+
     /// The series with this name and exactly these labels (in any order).
     #[must_use]
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<&SeriesWindow> {

@@ -26,6 +26,8 @@ struct Retired {
     recorded: u64,
     refused: Dropped,
     increments: u64,
+    /// A lane's counts did not agree when its producer was gone.
+    inconsistent: bool,
 }
 
 /// What a lane gained besides the samples in its ring.
@@ -89,9 +91,11 @@ impl Drain {
             gather_cells(inlet, registry.series_count(), &mut gather);
             gather_folds(inlet, &mut gather);
             if left {
+                // The producer is gone and its counts are final: here both sides must agree to the unit.
+                retired.inconsistent |= inlet.taken != inlet.lane.accepted() || inlet.unfolded != inlet.lane.folded();
                 retired.recorded += inlet.taken + inlet.unfolded + inlet.lane.refused().total();
                 add_all(&mut retired.refused, &inlet.lane.refused());
-                retired.increments += inlet.gathered.iter().sum::<u64>();
+                retired.increments = retired.increments.wrapping_add(inlet.gathered_sum);
             }
             !left
         });
@@ -116,7 +120,7 @@ impl Drain {
             refused: self.retired.refused,
             waiting: 0,
             increments: self.retired.increments,
-            consistent: true,
+            consistent: !self.retired.inconsistent,
         };
         add_all(&mut account.refused, &strays);
         for inlet in &self.inlets {
@@ -133,9 +137,19 @@ impl Drain {
             account.recorded += pushed + folded + refused.total();
             account.waiting += waiting + folded - inlet.unfolded;
             add_all(&mut account.refused, &refused);
-            account.increments += inlet.gathered.iter().sum::<u64>();
+            account.increments = account.increments.wrapping_add(inlet.gathered_sum);
         }
         account
+    }
+
+    /// Increments by threads that had no cells any more. They belong to no series.
+    pub(crate) fn stray_increments(&self) -> u64 {
+        self.registry.stray_increments()
+    }
+
+    /// Whether a thread is gone whose lane is still held.
+    pub(crate) fn has_leavers(&self) -> bool {
+        self.inlets.iter().any(|inlet| inlet.lane.has_left())
     }
 
     /// The number of lanes held.
@@ -186,6 +200,7 @@ fn gather_cells(inlet: &mut Inlet, series: usize, gather: &mut impl FnMut(Gained
         let gained = total.wrapping_sub(*last);
         if gained != 0 {
             *last = total;
+            inlet.gathered_sum = inlet.gathered_sum.wrapping_add(gained);
             gather(Gained::Counter(id, gained));
         }
     }

@@ -171,7 +171,8 @@ impl EngineBuilder {
             sinks.insert(0, Box::new(store));
         }
         // A Prometheus sink's pages are shared with the endpoint, so that each window is rendered once.
-        let exposition = sinks.iter().find_map(|sink| sink.exposition());
+        // The sink's own prefix is in them, so not where the engine was given one.
+        let exposition = sinks.iter().find_map(|sink| sink.exposition()).filter(|_| self.prefix.is_empty());
         let mut services = Vec::new();
         for start in self.services {
             services.push(start(view.clone(), &self.prefix, exposition.clone())?);
@@ -181,13 +182,14 @@ impl EngineBuilder {
         let core = Core::new(Arc::clone(&registry), self.window, self.detectors.unwrap_or_default(), self.recent);
         let outlets = if sinks.is_empty() { Vec::new() } else { vec![FanOut::start(sinks)] };
         let (requests, inbox) = channel();
-        let runner = Runner { core, view: view.clone(), requests: inbox, outlets, flushes: Vec::new(), panics: 0 };
+        let runner = Runner::new(core, view.clone(), inbox, outlets);
         std::thread::Builder::new().name("afferent".into()).spawn(move || runner.run()).map_err(StartError::Thread)?;
         Ok(Engine {
             registry,
             requests,
             view,
             prefix: self.prefix,
+            window: self.window,
             services: Mutex::new(services),
             closed: AtomicBool::new(false),
         })

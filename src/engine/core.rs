@@ -22,6 +22,7 @@ pub(super) struct Core {
     registry: Arc<Registry>,
     drain: Drain,
     books: Books,
+    closed: bool,
 }
 
 /// Everything but the drain, so that a batch can be booked while the drain is borrowed.
@@ -34,12 +35,17 @@ struct Books {
     ahead: Vec<Sample>,
     dropped: Dropped,
     increments_late: u64,
-    anomalies: Vec<Arc<Anomaly>>,
+    anomalies: Vec<Anomaly>,
     consistent: bool,
-    completeness: f64,
+    /// The counter when the rings were last emptied: nothing in them now is older.
+    raw_before: u64,
     window: u64,
     window_ns: i64,
     start_ns: i64,
+    /// When the engine started: the first window is not as long as the others.
+    opened_ns: i64,
+    /// Samples recorded and dropped before the open window.
+    before: (u64, u64),
 }
 
 #[derive(Clone, Copy)]
@@ -51,9 +57,11 @@ struct Sample {
 
 impl Core {
     pub(super) fn new(registry: Arc<Registry>, window: Duration, detectors: Detectors, recent: usize) -> Core {
+        let raw_before = registry.clock().raw();
         let timeline = Timeline::new(registry.clock().clone());
         let window_ns = i64::try_from(window.as_nanos()).unwrap_or(i64::MAX).max(1);
-        let start_ns = align(timeline.now_ns(), window_ns);
+        let opened_ns = timeline.now_ns();
+        let start_ns = align(opened_ns, window_ns);
         Core {
             drain: Drain::new(Arc::clone(&registry)),
             books: Books {
@@ -66,20 +74,31 @@ impl Core {
                 increments_late: 0,
                 anomalies: Vec::new(),
                 consistent: true,
-                completeness: 1.0,
+                raw_before,
                 window: 1,
                 window_ns,
                 start_ns,
+                opened_ns,
+                before: (0, 0),
             },
             registry,
+            closed: false,
         }
     }
 
     /// One fair turn over the rings. Returns how many samples came and how full the fullest ring was.
     pub(super) fn turn(&mut self) -> (usize, f64) {
         self.registry.publish_tick();
+        self.books.timeline.keep_anchored();
+        let raw = self.registry.clock().raw();
         let (registry, books) = (&self.registry, &mut self.books);
-        self.drain.turn(|batch| books.take(registry, batch))
+        let outcome = self.drain.turn(|batch| books.take(registry, batch));
+        // What did not fit into this turn's share may be older still, but not by the minutes this is for.
+        books.raw_before = raw;
+        if self.drain.has_leavers() {
+            self.sweep();
+        }
+        outcome
     }
 
     /// Closes every window that has ended, and gives each to `publish`.
@@ -88,8 +107,11 @@ impl Core {
         while now_ns >= self.books.end_ns() {
             let behind = (now_ns - self.books.end_ns()) / self.books.window_ns;
             publish(self.close_window(false));
-            if behind > CATCH_UP && self.books.ahead.is_empty() {
-                self.books.start_ns = align(now_ns, self.books.window_ns);
+            if behind > CATCH_UP {
+                // On to the window of the earliest sample that waits, or of now.
+                let waiting = self.books.ahead.iter().map(|sample| sample.time_ns).min();
+                let next_ns = align(waiting.unwrap_or(now_ns).min(now_ns), self.books.window_ns);
+                self.books.start_ns = next_ns.max(self.books.start_ns);
             }
         }
     }
@@ -98,7 +120,6 @@ impl Core {
     pub(super) fn close_window(&mut self, last: bool) -> Published {
         self.sweep();
         let end_ns = if last { self.books.timeline.now_ns().max(self.books.start_ns + 1) } else { self.books.end_ns() };
-        self.books.timeline.anchor();
         if last {
             // Nothing comes after this window: it takes what would have been the next one's.
             self.books.start_next(i64::MAX);
@@ -106,19 +127,29 @@ impl Core {
         let rows = self.books.aggregator.close(Rows::Every);
         let ledger = self.ledger();
         let books = &mut self.books;
-        books.completeness = ledger.completeness();
-        for (series, value, alarm) in books.detection.of_windows(&rows) {
+        let seconds = (end_ns - books.opened_ns.max(books.start_ns)) as f64 * 1e-9;
+        for (series, value, alarm) in books.detection.of_windows(&rows, seconds) {
             books.raise(series, end_ns - 1, value, alarm);
         }
+        // Of this window's samples, not of all since the start: a good past must not hide a bad present.
+        let (recorded, dropped) =
+            (ledger.recorded.saturating_sub(books.before.0), ledger.dropped.total().saturating_sub(books.before.1));
+        books.before = (ledger.recorded, ledger.dropped.total());
+        let completeness = if recorded == 0 { 1.0 } else { 1.0 - dropped as f64 / recorded as f64 };
+        let anomalies = std::mem::take(&mut books.anomalies);
+        let anomalies = anomalies.into_iter().map(|anomaly| Arc::new(Anomaly { completeness, ..anomaly })).collect();
         let snapshot = Snapshot { window: books.window, start_ns: books.start_ns, end_ns, series: rows, ledger };
-        let published =
-            Published { snapshot: Arc::new(snapshot), anomalies: std::mem::take(&mut books.anomalies).into() };
         books.window += 1;
         books.start_ns = end_ns;
         if !last {
             books.start_next(end_ns + books.window_ns);
         }
-        published
+        Published { snapshot: Arc::new(snapshot), anomalies }
+    }
+
+    /// Now. What was recorded before is in the windows that end later.
+    pub(super) fn now_ns(&self) -> i64 {
+        self.books.timeline.now_ns()
     }
 
     /// Takes all that lies in the rings and cells.
@@ -134,6 +165,22 @@ impl Core {
     /// Refuses what is recorded from now on.
     pub(super) fn close(&mut self) {
         self.drain.close();
+        self.closed = true;
+    }
+
+    /// Takes all that lies in the rings and cells and counts it as lost to a defect: the last resort of a thread that
+    /// keeps panicking.
+    pub(super) fn give_up(&mut self) {
+        let books = std::cell::RefCell::new(&mut self.books);
+        self.drain.sweep(
+            |batch| books.borrow_mut().dropped.add(Cause::EnginePanic, batch.len() as u64),
+            |gained| match gained {
+                Gained::Counter(_, by) => books.borrow_mut().late(by),
+                Gained::Folded(folded) => books.borrow_mut().dropped.add(Cause::EnginePanic, folded.count()),
+            },
+        );
+        let ahead = std::mem::take(&mut self.books.ahead).len() as u64;
+        self.books.dropped.add(Cause::EnginePanic, ahead);
     }
 
     /// Takes what was pushed while the engine closed and counts it as dropped.
@@ -142,13 +189,13 @@ impl Core {
         self.drain.sweep(
             |batch| books.borrow_mut().dropped.add(Cause::AfterClose, batch.len() as u64),
             |gained| match gained {
-                Gained::Counter(_, by) => books.borrow_mut().increments_late += by,
+                Gained::Counter(_, by) => books.borrow_mut().late(by),
                 Gained::Folded(folded) => books.borrow_mut().dropped.add(Cause::AfterClose, folded.count()),
             },
         );
     }
 
-    /// The account as of now.
+    /// The account as of now. After the close, what lies in rings is as good as dropped: it came too late.
     pub(super) fn ledger(&mut self) -> Ledger {
         let account = self.drain.account();
         let books = &mut self.books;
@@ -157,14 +204,20 @@ impl Core {
         for (cause, count) in account.refused.iter() {
             dropped.add(cause, count);
         }
+        let mut in_flight = account.waiting + books.ahead.len() as u64;
+        if self.closed {
+            dropped.add(Cause::AfterClose, in_flight);
+            in_flight = 0;
+        }
+        let strays = self.drain.stray_increments();
         Ledger {
             recorded: account.recorded,
             aggregated: books.aggregator.aggregated(),
             dropped,
-            in_flight: account.waiting + books.ahead.len() as u64,
-            increments: account.increments,
+            in_flight,
+            increments: account.increments.wrapping_add(strays),
             gathered: books.aggregator.gathered(),
-            increments_late: books.increments_late,
+            increments_late: books.increments_late.wrapping_add(strays),
             clamped: books.aggregator.clamped(),
             consistent: books.consistent,
         }
@@ -197,7 +250,7 @@ impl Books {
 
     fn take(&mut self, registry: &Registry, batch: &[Event]) {
         self.know_series(registry);
-        let unfold: Unfold = self.timeline.unfold(registry.clock().raw());
+        let unfold: Unfold = self.timeline.unfold(registry.clock().raw(), self.raw_before);
         let end_ns = self.end_ns();
         // A loop that records one metric leaves long runs of one series behind: what is looked up is looked up once.
         for run in batch.chunk_by(|one, next| one.series == next.series) {
@@ -211,11 +264,18 @@ impl Books {
         self.know_series(registry);
         match gained {
             Gained::Counter(series, by) => self.aggregator.increment(series, by),
-            Gained::Folded(folded) => match self.aggregator.entry(folded.series) {
-                Some(mut entry) => entry.add_folded(&folded.values, folded.sum, folded.last),
-                None => self.dropped.add(Cause::UnknownSeries, folded.count()),
-            },
+            Gained::Folded(folded) => {
+                let last_ns = self.timeline.unfold(registry.clock().raw(), self.raw_before).ns(folded.tick);
+                match self.aggregator.entry(folded.series) {
+                    Some(mut entry) => entry.add_folded(&folded.values, folded.sum, (last_ns, folded.last)),
+                    None => self.dropped.add(Cause::UnknownSeries, folded.count()),
+                }
+            }
         }
+    }
+
+    fn late(&mut self, increments: u64) {
+        self.increments_late = self.increments_late.wrapping_add(increments);
     }
 
     fn know_series(&mut self, registry: &Registry) {
@@ -244,15 +304,15 @@ impl Books {
                 }
             }
         }
-        let looked_at = self.detection.admit(series, samples.len());
+        // Those that wait for the next window are looked at then.
+        let due = samples.clone().filter(|sample| sample.time_ns < end_ns).count();
+        let looked_at = self.detection.admit(series, due);
         if looked_at == 0 {
             return;
         }
         let info = Arc::clone(entry.info());
-        for Sample { time_ns, value, .. } in samples.take(looked_at) {
-            if time_ns < end_ns
-                && let Some(alarm) = self.detection.observe(&info, value)
-            {
+        for Sample { time_ns, value, .. } in samples.filter(|sample| sample.time_ns < end_ns).take(looked_at) {
+            if let Some(alarm) = self.detection.observe(&info, value) {
                 self.raise(series, time_ns, value, alarm);
             }
         }
@@ -260,7 +320,7 @@ impl Books {
 
     fn raise(&mut self, series: SeriesId, time_ns: i64, value: f64, alarm: crate::detect::Alarm) {
         let Some(info) = self.aggregator.info(series) else { return };
-        self.anomalies.push(Arc::new(Anomaly {
+        self.anomalies.push(Anomaly {
             id: self.detection.next_id(),
             series: Arc::clone(info),
             time_ns,
@@ -268,15 +328,20 @@ impl Books {
             score: alarm.score,
             severity: alarm.severity,
             verdicts: alarm.verdicts,
-            completeness: self.completeness,
-        }));
+            // Known when the window ends.
+            completeness: 1.0,
+        });
     }
 
     /// Books the samples that were ahead of their window and now are not.
     fn start_next(&mut self, end_ns: i64) {
-        for sample in std::mem::take(&mut self.ahead) {
+        let mut waiting = std::mem::take(&mut self.ahead);
+        for sample in waiting.drain(..) {
             self.book(sample.series, std::iter::once(sample), end_ns);
         }
+        // Those still ahead are few; the larger buffer is the one to keep.
+        waiting.append(&mut self.ahead);
+        self.ahead = waiting;
     }
 }
 

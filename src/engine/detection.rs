@@ -56,9 +56,12 @@ impl Detection {
         left.min(samples)
     }
 
-    /// Looks at what a closed window says of counters and fast series.
-    pub(super) fn of_windows(&mut self, rows: &[SeriesWindow]) -> Vec<(SeriesId, f64, Alarm)> {
+    /// Looks at what a closed window of some seconds says of counters and fast series. One that is much shorter or longer
+    /// than asked for (the first, the last, one that a stopped process left open) is not like the others, and is only
+    /// used to decide how the series are watched.
+    pub(super) fn of_windows(&mut self, rows: &[SeriesWindow], seconds: f64) -> Vec<(SeriesId, f64, Alarm)> {
         let mut alarms = Vec::new();
+        let usual = (0.5..=2.0).contains(&(seconds / self.window_seconds));
         for row in rows {
             let series = row.info.id;
             let value = if row.info.kind == Kind::Counter {
@@ -66,7 +69,7 @@ impl Detection {
                 if row.total.count == 0 {
                     continue;
                 }
-                row.delta.sum / self.window_seconds
+                row.delta.sum / seconds
             } else {
                 self.settle(series);
                 if !self.watched(series).by_window || row.delta.count == 0 {
@@ -74,7 +77,7 @@ impl Detection {
                 }
                 row.delta.mean()
             };
-            if let Some(alarm) = self.observe(&row.info, value) {
+            if usual && let Some(alarm) = self.observe(&row.info, value) {
                 alarms.push((series, value, alarm));
             }
         }
@@ -85,8 +88,9 @@ impl Detection {
     fn settle(&mut self, series: SeriesId) {
         let limit = self.samples_per_window;
         let watched = self.watched(series);
-        let by_window = watched.in_window > limit;
-        // A pause is no reason to change: only a window with samples says how fast they come.
+        // From one to the other at the limit, and back only at half of it: a series near the limit does not lose its
+        // history every second. A pause is no reason to change.
+        let by_window = watched.in_window > if watched.by_window { limit / 2 } else { limit };
         if by_window != watched.by_window && watched.in_window > 0 {
             watched.by_window = by_window;
             watched.detector = None;

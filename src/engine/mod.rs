@@ -4,8 +4,12 @@ mod builder;
 mod callback;
 mod core;
 mod detection;
+mod global;
+mod macros;
 mod recent;
 mod runner;
+#[doc(hidden)]
+pub mod site;
 mod users;
 mod view;
 
@@ -15,6 +19,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 pub use builder::{EngineBuilder, StartError};
+pub use global::{InstallError, global, install};
 pub use users::{Metric, Reading, RecordError};
 pub use view::{PartStatus, View};
 
@@ -35,9 +40,15 @@ pub struct Engine {
     requests: Sender<Request>,
     view: View,
     prefix: String,
+    window: Duration,
     services: Mutex<Vec<Box<dyn Service>>>,
     closed: AtomicBool,
 }
+
+/// How long a question to the aggregator may take; it answers within a turn unless it is stuck.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// No deadline is further away than this.
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// Something that runs beside the engine and looks at its [`View`]: the HTTP endpoint.
 pub(crate) trait Service: Send {
@@ -86,31 +97,42 @@ impl Engine {
         self.view.clone()
     }
 
+    /// The registry, for parts that outlive a borrow of the engine.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn shared_registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+
     /// Calls `callback` for every anomaly found from now on.
     ///
     /// Each callback has a thread and a queue of its own: it may block, record or panic without delaying anything else.
     /// A panic is caught and counted; after three within a minute the callback is not called any more. Both are said
-    /// by [`View::parts`].
+    /// by [`View::parts`] and on `/health`. It may also ask the engine for anything, even to shut down.
     pub fn on_anomaly(&self, callback: impl Fn(&Anomaly) + Send + 'static) {
         let outlet = FanOut::start(vec![Box::new(Callback::new(callback))]);
         // The aggregator only goes away after a shutdown, and then there are no more anomalies to call for.
         let _ = self.requests.send(Request::Attach(outlet));
     }
 
-    /// Waits until everything recorded so far is part of a published window: at most a little over one window.
-    pub fn flush(&self) {
+    /// Waits until everything recorded so far is part of a published window: at most a little over one window. Returns
+    /// false if that has not happened after two windows and a second: the aggregator is stuck or has given up.
+    pub fn flush(&self) -> bool {
         let (reply, answer) = channel();
-        if self.requests.send(Request::Flush(reply)).is_ok() {
-            let _ = answer.recv();
-        }
+        let patience = self.window.saturating_mul(2) + PATIENCE;
+        self.requests.send(Request::Flush(reply)).is_ok() && answer.recv_timeout(patience).is_ok()
     }
 
-    /// The account as of now, not of the latest window. After a shutdown it covers what was recorded too late.
+    /// The account as of now, not of the latest window. After a shutdown it covers what was recorded too late. Where the
+    /// aggregator does not answer within a second, the account of the latest window.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
+        self.ledger_within(PATIENCE)
+    }
+
+    fn ledger_within(&self, patience: Duration) -> Ledger {
         let (reply, answer) = channel();
         match self.requests.send(Request::Account(reply)) {
-            Ok(()) => answer.recv().unwrap_or_else(|_| self.view.ledger()),
+            Ok(()) => answer.recv_timeout(patience).unwrap_or_else(|_| self.view.ledger()),
             Err(_) => self.view.ledger(),
         }
     }
@@ -124,7 +146,7 @@ impl Engine {
     /// Stops recording, publishes what is left as a last window, lets store and sinks finish, and returns the account,
     /// in which nothing is in flight any more.
     ///
-    /// Waits no longer than `deadline`: threads that a dead disk or sink keeps busy are left behind. Recording may go
+    /// Waits no longer than `deadline` and half a second: threads that a dead disk or sink keeps busy are left behind. Recording may go
     /// on; what comes too late is counted as [`AfterClose`](crate::ledger::Cause::AfterClose) (see
     /// [`Engine::ledger`]). A second call returns the account again.
     ///
@@ -133,9 +155,9 @@ impl Engine {
     pub fn shutdown(&self, deadline: Duration) -> Result<Ledger, ShutdownError> {
         // SeqCst for simplicity: a flag that decides which of two callers does the work, once in an engine's life.
         if self.closed.swap(true, Ordering::SeqCst) {
-            return Ok(self.ledger());
+            return Ok(self.ledger_within(deadline));
         }
-        let patience = deadline;
+        let patience = deadline.min(LONGEST);
         let deadline = Instant::now() + patience;
         let (reply, answer) = channel();
         let ledger = match self.requests.send(Request::Shutdown(deadline, reply)) {

@@ -13,7 +13,7 @@ const ANOMALIES: usize = 1_000;
 /// Windows kept for readers, as far as [`ROWS`] allows.
 const WINDOWS: usize = 300;
 /// Rows kept in all windows together, so that many series shorten the history instead of filling the memory.
-const ROWS: usize = 300_000;
+const ROWS: usize = 100_000;
 
 /// A read-only view of a running engine. Cheap to clone; all methods take a short lock that no recording thread and
 /// no window ever waits for longer than a pointer is copied.
@@ -25,7 +25,7 @@ pub struct View {
 /// State of the engine's parts, as far as they have something to say.
 #[derive(Clone, Debug, Default)]
 pub struct PartStatus {
-    /// Name of the part: `store`, `sink:prometheus`, ...
+    /// Name of the part: `aggregator`, `sink:segments`, ...
     pub name: String,
     /// What is wrong; `None` while it works.
     pub problem: Option<String>,
@@ -78,10 +78,16 @@ impl View {
         lock(&self.shared).ledger
     }
 
-    /// The state of the engine's parts.
+    /// The state of the engine's parts: the aggregator once it has panicked, and every sink (the segment store and
+    /// anomaly callbacks are sinks, too).
     #[must_use]
     pub fn parts(&self) -> Vec<PartStatus> {
-        lock(&self.shared).parts.clone()
+        let state = lock(&self.shared);
+        let sinks = state.sinks.iter().map(|sink| PartStatus {
+            name: format!("sink:{}", sink.name),
+            problem: sink.failing.then(|| sink.last_error.clone().unwrap_or_else(|| "failed".into())),
+        });
+        state.parts.iter().cloned().chain(sinks).collect()
     }
 
     /// What became of the windows that each sink was offered.
@@ -100,6 +106,10 @@ impl View {
         let state = &mut *lock(&self.shared);
         state.ledger = published.snapshot.ledger;
         state.rows += published.snapshot.series.len();
+        // Only the latest window keeps the distributions since the start.
+        if let Some(previous) = state.windows.back_mut() {
+            *previous = Arc::new(previous.without_totals());
+        }
         state.windows.push_back(Arc::clone(&published.snapshot));
         while state.windows.len() > 1 && (state.windows.len() > WINDOWS || state.rows > ROWS) {
             if let Some(oldest) = state.windows.pop_front() {

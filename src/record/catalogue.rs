@@ -191,7 +191,8 @@ impl fmt::Display for RegisterError {
 
 impl std::error::Error for RegisterError {}
 
-const MAX_NAME: usize = 256;
+/// Bytes of a metric's or a label's name.
+pub(crate) const MAX_NAME: usize = 256;
 const MAX_LABELS: usize = 64;
 const MAX_LABEL_VALUE: usize = 256;
 
@@ -347,9 +348,31 @@ impl Catalogue {
     }
 }
 
-fn is_name(name: &str, colon: bool) -> bool {
-    let ok = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || (colon && c == b':');
-    !name.is_empty() && name.len() <= MAX_NAME && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(ok)
+/// Whether a metric may have this name.
+pub(crate) const fn is_metric_name(name: &str) -> bool {
+    is_name(name.as_bytes(), true)
+}
+
+/// Whether a label may have this name.
+pub(crate) const fn is_label_name(name: &str) -> bool {
+    let name = name.as_bytes();
+    is_name(name, false) && !matches!(name, [b'_', b'_', ..] | b"le" | b"quantile")
+}
+
+// `const`, with the loop that this asks for, so that the compiler can judge the names that are written in a program.
+const fn is_name(name: &[u8], colon: bool) -> bool {
+    if name.is_empty() || name.len() > MAX_NAME || name[0].is_ascii_digit() {
+        return false;
+    }
+    let mut at = 0;
+    while at < name.len() {
+        let c = name[at];
+        if !(c.is_ascii_alphanumeric() || c == b'_' || (colon && c == b':')) {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 fn shortened(text: &str) -> String {
@@ -357,7 +380,7 @@ fn shortened(text: &str) -> String {
 }
 
 fn check_metric_name(name: &str) -> Result<(), RegisterError> {
-    if is_name(name, true) { Ok(()) } else { Err(RegisterError::Name { name: shortened(name) }) }
+    if is_metric_name(name) { Ok(()) } else { Err(RegisterError::Name { name: shortened(name) }) }
 }
 
 /// Checks, shortens over-long values (at a character boundary) and sorts.
@@ -367,7 +390,7 @@ fn canonical_labels(metric: &str, labels: Vec<(String, String)>) -> Result<Label
     }
     let mut out: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(labels.len());
     for (key, mut value) in labels {
-        if !is_name(&key, false) || key.starts_with("__") || key == "le" || key == "quantile" {
+        if !is_label_name(&key) {
             return Err(RegisterError::Label { metric: metric.into(), label: shortened(&key) });
         }
         value.truncate(value.floor_char_boundary(MAX_LABEL_VALUE));

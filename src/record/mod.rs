@@ -10,5 +10,5 @@ mod unit;
 pub use catalogue::{Kind, RegisterError, SeriesId, SeriesInfo};
 pub use unit::Unit;
 
-pub(crate) use catalogue::{Catalogue, Limits, SeriesSpec};
+pub(crate) use catalogue::{Catalogue, Limits, MAX_NAME, SeriesSpec, is_label_name, is_metric_name};
 pub(crate) use event::Event;

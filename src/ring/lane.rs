@@ -160,6 +160,8 @@ pub struct Inlet {
     pub(crate) taken: u64,
     /// Cell totals as they were last gathered, by series number.
     pub(crate) gathered: Vec<u64>,
+    /// Their sum.
+    pub(crate) gathered_sum: u64,
     /// Folds as they were last gathered.
     pub(crate) folded: Vec<Seen>,
     /// Folded samples gathered so far.

@@ -16,7 +16,8 @@ pub enum Overflow {
     /// sums and (to 1/32 of the value) quantiles and extremes stay true; what is lost is the single sample with its
     /// time, which detectors and the recent history do not see. A folded value counts as aggregated.
     ///
-    /// Each thread folds up to 16 series; what overflows of further ones is dropped and counted. Takes 150 KiB of
+    /// Each thread folds up to 16 series, and values from 0 to 2^40 (1.1e12); what overflows of further series or lies
+    /// outside is dropped and counted. Takes 150 KiB of
     /// address space a thread, of which memory is used only for what is folded.
     Fold,
     /// The thread waits for room, for at most this long in all for each sample; then the sample is dropped and counted.

@@ -49,7 +49,7 @@ impl Recorder {
     /// Records one value of a histogram.
     #[inline]
     pub fn record(&mut self, histogram: Histogram, value: f64) {
-        if self.owns(histogram.registry) {
+        if self.owns(histogram.registry, 1) {
             self.push(histogram.series, value);
         }
     }
@@ -62,7 +62,7 @@ impl Recorder {
     /// One time-stamp read and one publication for all, and a 16-byte store for each.
     #[inline]
     pub fn record_many(&mut self, histogram: Histogram, values: &[f64]) {
-        if self.owns(histogram.registry) {
+        if self.owns(histogram.registry, values.len() as u64) {
             self.push_many(histogram.series, values);
         }
     }
@@ -70,7 +70,7 @@ impl Recorder {
     /// Records the new value of a gauge.
     #[inline]
     pub fn set(&mut self, gauge: Gauge, value: f64) {
-        if self.owns(gauge.registry) {
+        if self.owns(gauge.registry, 1) {
             self.push(gauge.series, value);
         }
     }
@@ -78,7 +78,7 @@ impl Recorder {
     /// Adds to a counter. Does not use the ring, so a full one costs no increment.
     #[inline]
     pub fn add(&mut self, counter: Counter, by: u64) {
-        if self.owns(counter.registry) {
+        if self.owns(counter.registry, 1) {
             self.lane.cells.add(counter.series, by);
         }
     }
@@ -100,12 +100,12 @@ impl Recorder {
         }
     }
 
-    /// Whether a handle is one of this registry's; counts the call where it is not.
+    /// Whether a handle is one of this registry's; counts what it would have recorded where it is not.
     #[inline]
-    fn owns(&self, registry: u32) -> bool {
+    fn owns(&self, registry: u32, records: u64) -> bool {
         let own = registry == self.registry;
         if !own {
-            self.lane.count_refused(Cause::UnknownSeries, 1);
+            self.lane.count_refused(Cause::UnknownSeries, records);
         }
         own
     }
@@ -137,8 +137,8 @@ impl Recorder {
 
     /// Folds a sample; false where it cannot be.
     fn fold(&self, event: Event) -> bool {
-        let folds = self.lane.folds.as_ref().filter(|_| event.value.is_finite());
-        let kept = folds.is_some_and(|folds| folds.add(event.series, event.value));
+        let folds = self.lane.folds.as_ref();
+        let kept = folds.is_some_and(|folds| folds.add(event.series, event.tick, event.value));
         if kept {
             self.lane.count_folded();
         }
@@ -174,6 +174,12 @@ impl Recorder {
             Stamp::Published => self.published.load(Ordering::Relaxed),
             Stamp::Clock => self.clock.tick(),
         })
+    }
+
+    /// Whether nobody will ever drain the ring again.
+    #[cfg(all(feature = "enable", not(loom)))]
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.events.is_abandoned()
     }
 
     #[cfg(all(feature = "enable", not(loom)))]

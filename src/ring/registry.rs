@@ -10,7 +10,7 @@ use super::lane::{Inlet, Lane, Stamp};
 use super::overflow::Overflow;
 use super::recorder::Recorder;
 use crate::ledger::{Cause, Dropped};
-use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesId, SeriesInfo, SeriesSpec, Unit};
+use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesInfo, SeriesSpec, Unit};
 use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::time::{Clock, Timestamps};
 
@@ -18,6 +18,13 @@ use crate::time::{Clock, Timestamps};
 const MAX_RING_SLOTS: usize = 1 << 24;
 /// 16 MB of counter cells a thread, of which memory is used only where something is counted.
 const MAX_SERIES: usize = 1_000_000;
+
+/// The registry number of handles that record nowhere. No registry on the roll has it.
+pub(super) const NOWHERE: u32 = 0;
+
+/// What stands for the registry where a thread has no recorder at hand. No registry and no handle has it.
+#[cfg(all(feature = "enable", not(loom)))]
+pub(super) const NOBODY: u32 = u32::MAX;
 
 /// Sizes of a registry.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +138,7 @@ impl Registry {
             lane: Arc::clone(&lane),
             taken: 0,
             gathered: Vec::new(),
+            gathered_sum: 0,
             folded: Vec::new(),
             unfolded: 0,
         };
@@ -245,8 +253,9 @@ impl Registry {
         self.catalogue.len()
     }
 
-    fn intern(&self, spec: SeriesSpec) -> Result<SeriesId, RegisterError> {
-        self.catalogue.intern(spec)
+    /// Registers a series, or finds it.
+    pub(crate) fn register<H: Handle>(&self, spec: SeriesSpec) -> Result<H, RegisterError> {
+        Ok(H::of(self.catalogue.intern(spec)?, self.number))
     }
 }
 
@@ -308,8 +317,7 @@ impl<'a, H: Handle> MetricBuilder<'a, H> {
     /// If a name is not allowed, or the metric exists with another kind or unit. Past the caps of [`RegistryConfig`]
     /// it is no error: the handle is then that of the metric's overflow series.
     pub fn register(self) -> Result<H, RegisterError> {
-        let id = self.registry.intern(self.spec)?;
-        Ok(H::of(id, self.registry.number))
+        self.registry.register(self.spec)
     }
 }
 
@@ -332,7 +340,7 @@ mod roll {
     use std::collections::HashMap;
     use std::sync::{OnceLock, Weak};
 
-    use super::Registry;
+    use super::{NOWHERE, Registry};
     use crate::sync::{Arc, Mutex, lock};
 
     #[derive(Default)]
@@ -346,12 +354,17 @@ mod roll {
         ROLL.get_or_init(Mutex::default)
     }
 
-    /// Numbers are never used twice, so that a handle of a registry that is gone cannot reach another.
+    /// Numbers start at 1 and are never used twice, so that a handle of a registry that is gone cannot reach another.
+    /// After four billion of them there is none left: the registry then stays off the roll, and its handles record
+    /// nowhere.
     pub(super) fn enrol(build: impl FnOnce(u32) -> Registry) -> Arc<Registry> {
         let roll = &mut *lock(roll());
-        roll.last += 1;
-        let registry = Arc::new(build(roll.last));
-        roll.alive.insert(roll.last, Arc::downgrade(&registry));
+        let Some(number) = roll.last.checked_add(1).filter(|&number| number != u32::MAX) else {
+            return Arc::new(build(NOWHERE));
+        };
+        roll.last = number;
+        let registry = Arc::new(build(number));
+        roll.alive.insert(number, Arc::downgrade(&registry));
         registry
     }
 

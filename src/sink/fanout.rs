@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{Sink, SinkError};
 use crate::detect::Published;
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock};
 
 /// Windows that wait for a sink before further ones are dropped.
 const QUEUE: usize = 16;
@@ -25,6 +25,8 @@ pub struct SinkStats {
     pub dropped: u64,
     /// Windows that wait for it, the one it is busy with included.
     pub queued: u64,
+    /// Whether it failed to take the latest window that it was offered.
+    pub failing: bool,
     /// What it said last when it failed. Stays when it works again; compare `failed`.
     pub last_error: Option<String>,
 }
@@ -52,6 +54,7 @@ struct Shared {
     published: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    failing: AtomicBool,
     last_error: Mutex<Option<String>>,
 }
 
@@ -71,6 +74,10 @@ impl FanOut {
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
             });
             if !sent {
+                let mut last_error = lock(&lane.shared.last_error);
+                last_error.get_or_insert_with(|| "its queue was full: it takes longer than a window lasts".into());
+                drop(last_error);
+                lane.shared.failing.store(true, Ordering::Relaxed);
                 lane.shared.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -96,6 +103,7 @@ impl FanOut {
                     lane.shared.name
                 );
                 *lock(&lane.shared.last_error) = Some(message);
+                lane.shared.failing.store(true, Ordering::Relaxed);
             }
         }
         self.stats()
@@ -111,6 +119,7 @@ impl Lane {
             published: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
             last_error: Mutex::new(None),
         });
         let (queue, windows) = sync_channel(QUEUE);
@@ -138,10 +147,12 @@ fn run(mut sink: Box<dyn Sink>, windows: &Receiver<Published>, shared: &Shared) 
     while let Ok(published) = windows.recv() {
         match guarded(|| sink.publish(&published)) {
             Ok(()) => {
+                shared.failing.store(false, Ordering::Relaxed);
                 shared.published.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
                 *lock(&shared.last_error) = Some(error.to_string());
+                shared.failing.store(true, Ordering::Relaxed);
                 shared.failed.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -174,6 +185,7 @@ impl Shared {
             failed,
             dropped,
             queued: offered.saturating_sub(published + failed + dropped),
+            failing: self.failing.load(Ordering::Relaxed),
             last_error: lock(&self.last_error).clone(),
         }
     }
