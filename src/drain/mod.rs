@@ -81,6 +81,10 @@ impl Drain {
     pub fn sweep(&mut self, mut take: impl FnMut(&[Event]), mut gather: impl FnMut(Gained)) {
         self.registry.admit(&mut self.inlets);
         let (registry, retired) = (&self.registry, &mut self.retired);
+        for (series, by) in registry.take_stray_increments() {
+            retired.increments = retired.increments.wrapping_add(by);
+            gather(Gained::Counter(series, by));
+        }
         self.inlets.retain_mut(|inlet| {
             // Before the ring is emptied: what a thread pushed before it left is then in sight. The other way round,
             // what it pushes between the two would go down with the ring.
@@ -140,11 +144,6 @@ impl Drain {
             account.increments = account.increments.wrapping_add(inlet.gathered_sum);
         }
         account
-    }
-
-    /// Increments by threads that had no cells any more. They belong to no series.
-    pub(crate) fn stray_increments(&self) -> u64 {
-        self.registry.stray_increments()
     }
 
     /// Whether a thread is gone whose lane is still held.

@@ -209,15 +209,14 @@ impl Core {
             dropped.add(Cause::AfterClose, in_flight);
             in_flight = 0;
         }
-        let strays = self.drain.stray_increments();
         Ledger {
             recorded: account.recorded,
             aggregated: books.aggregator.aggregated(),
             dropped,
             in_flight,
-            increments: account.increments.wrapping_add(strays),
+            increments: account.increments,
             gathered: books.aggregator.gathered(),
-            increments_late: books.increments_late.wrapping_add(strays),
+            increments_late: books.increments_late,
             clamped: books.aggregator.clamped(),
             consistent: books.consistent,
         }

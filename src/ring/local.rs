@@ -103,7 +103,7 @@ fn slow_push_many(registry: u32, series: SeriesId, values: &[f64]) {
 #[cold]
 #[inline(never)]
 fn slow_add(registry: u32, series: SeriesId, by: u64) {
-    let lost = |registry: &Registry| registry.count_stray_increments(by);
+    let lost = |registry: &Registry| registry.add_stray_increments(series, by);
     with_owned(registry, |recorder| recorder.cells().add(series, by), lost);
 }
 

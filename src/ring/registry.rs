@@ -10,8 +10,8 @@ use super::lane::{Inlet, Lane, Stamp};
 use super::overflow::Overflow;
 use super::recorder::Recorder;
 use crate::ledger::{Cause, Dropped};
-use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesInfo, SeriesSpec, Unit};
-use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::record::{Catalogue, Event, Kind, Limits, RegisterError, SeriesId, SeriesInfo, SeriesSpec, Unit};
+use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::time::{Clock, Timestamps};
 
 /// 256 MiB a thread.
@@ -69,8 +69,8 @@ pub struct Registry {
     published: Arc<AtomicU32>,
     /// Calls that found no recorder, by a thread whose destructors had run.
     strays: AtomicU64,
-    /// Increments by such threads.
-    stray_increments: AtomicU64,
+    /// Increments by such threads, until the drain takes them.
+    stray_increments: Mutex<Vec<(SeriesId, u64)>>,
 }
 
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Registry {
             closed: AtomicBool::new(false),
             published: Arc::new(AtomicU32::new(tick)),
             strays: AtomicU64::new(0),
-            stray_increments: AtomicU64::new(0),
+            stray_increments: Mutex::new(Vec::new()),
         })
     }
 
@@ -207,16 +207,15 @@ impl Registry {
         self.strays.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// Counts increments that had no recorder to go through: they belong to no series any more, but to the account.
-    pub(crate) fn count_stray_increments(&self, by: u64) {
-        // Relaxed: a sum that orders nothing.
-        self.stray_increments.fetch_add(by, Ordering::Relaxed);
+    /// Keeps increments that had no recorder to go through, so that not even they are lost. The one place where counting
+    /// takes a lock: in a destructor that runs after the thread's own have, once in a thread's life if ever.
+    pub(crate) fn add_stray_increments(&self, series: SeriesId, by: u64) {
+        lock(&self.stray_increments).push((series, by));
     }
 
-    /// Increments that had no recorder to go through.
-    pub(crate) fn stray_increments(&self) -> u64 {
-        // Relaxed: a sum that orders nothing.
-        self.stray_increments.load(Ordering::Relaxed)
+    /// Drain: the increments that had no recorder to go through since the last call.
+    pub(crate) fn take_stray_increments(&self) -> Vec<(SeriesId, u64)> {
+        std::mem::take(&mut *lock(&self.stray_increments))
     }
 
     /// Calls that had no recorder to go through.

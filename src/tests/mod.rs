@@ -1,4 +1,5 @@
 //! Tests that cross modules.
 
+mod defects;
 mod engine;
 mod layering;
