@@ -47,7 +47,7 @@ if wants lint; then
 fi
 if wants unit; then
   log "unit: library, documentation examples, benches as tests"
-  cargo test --locked --features full --lib --test allocation --examples
+  cargo test --locked --features full --lib --examples --test allocation --test facade --test global
   cargo test --locked --features full --doc
   cargo test --locked --features full --benches
 fi
