@@ -88,6 +88,31 @@ fn the_engine_closes_while_a_thread_records() {
         assert_eq!(after.recorded, 2);
         assert_eq!(after.recorded, books.aggregated + books.dropped + after.refused.total());
         assert_eq!(after.waiting, 0);
+        // Who joins after the close is refused from the first sample on.
+        registry.recorder().record(histogram, 3.0);
+        drain.sweep(|_| panic!("nothing is pushed after the close"), |_| {});
+        assert_eq!(drain.account().refused.total(), after.refused.total() + 1);
+    });
+}
+
+/// The canary of the close: without the look afterwards, a sample pushed by a recorder that had seen the lane open is
+/// missing from the account.
+#[test]
+#[should_panic(expected = "a sample came too late for the account")]
+fn canary_not_looking_again_after_the_close_misses_samples() {
+    check(|| {
+        let (registry, histogram) = registry();
+        let mut drain = Drain::new(Arc::clone(&registry));
+        let producer = {
+            let registry = Arc::clone(&registry);
+            thread::spawn(move || registry.recorder().record(histogram, 1.0))
+        };
+        let mut taken = 0;
+        drain.close();
+        drain.sweep(|batch| taken += batch.len() as u64, |_| {});
+        producer.join().unwrap();
+        let account = drain.account();
+        assert_eq!(1, taken + account.refused.total(), "a sample came too late for the account");
     });
 }
 
