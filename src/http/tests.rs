@@ -1,7 +1,6 @@
 //! The endpoint as its peers see it: bytes over TCP.
 
 mod limits;
-mod preview;
 mod routes;
 mod rules;
 
