@@ -2,13 +2,15 @@
 
 use std::cell::Cell;
 use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
 use std::time::Duration;
 
 use rtrb::RingBuffer;
 
 use super::super::progress::Progress;
 use super::Figure;
-use super::timing::{cost, ns_per};
+use super::timing::{cost, ns_per, rate};
 use crate::Engine;
 use crate::detect::Detectors;
 use crate::drain::Drain;
@@ -25,7 +27,7 @@ const BATCHES: usize = 128;
 
 pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
     let mut bench = Bench::new();
-    let mut runs: Vec<[f64; 12]> = Vec::new();
+    let mut runs: Vec<[f64; 16]> = Vec::new();
     let bar = progress.bar("record", repetitions as u64 + 1);
     for repetition in 0..=repetitions {
         let run = [
@@ -41,6 +43,10 @@ pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
             bench.histogram_coarse(),
             bench.record_many(),
             Bench::plain_store(),
+            bench.labels_static(),
+            bench.labels_dynamic(),
+            threads(1),
+            threads(2),
         ];
         // The first repetition warms caches and predictors.
         if repetition > 0 {
@@ -61,6 +67,9 @@ pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
         cost("histogram_exact_live", of(8), stamped_name, stamped),
         cost("histogram_coarse", of(9), "rtrb push, 16 B", of(3)),
         cost("record_many", of(10), "plain store, 16 B", of(11)),
+        cost("labels_static", of(12), "counter_add by handle", of(5)),
+        cost("labels_dynamic", of(13), "counter_add by handle", of(5)),
+        rate("two_threads", of(15), "twice what one thread does", of(14).iter().map(|one| 2.0 * one).collect()),
     ]
 }
 
@@ -71,7 +80,8 @@ struct Bench {
     /// A registry whose samples take the published time.
     coarse: Arc<Registry>,
     coarse_drain: Drain,
-    engine: Option<Engine>,
+    /// The process-wide engine, which the macros use, too.
+    engine: Option<&'static Engine>,
 }
 
 thread_local! {
@@ -86,6 +96,7 @@ impl Bench {
         let coarse = Registry::new(config);
         let coarse_drain = Drain::new(Arc::clone(&coarse));
         let engine = Engine::builder().ring_slots(SLOTS).detectors(Detectors::none()).start().ok();
+        let engine = engine.and_then(|engine| crate::install(engine).ok()).or_else(crate::global);
         Bench { clock: Clock::new(), registry, drain, coarse, coarse_drain, engine }
     }
 
@@ -173,6 +184,32 @@ impl Bench {
         )
     }
 
+    /// Through the macro, two labels known when the program was compiled.
+    fn labels_static(&self) -> f64 {
+        if self.engine.is_none() {
+            return f64::NAN;
+        }
+        ns_per(BATCH * BATCHES, || {
+            for _ in 0..BATCH * BATCHES {
+                crate::counter!("bench_labels", "kind" => "read", "zone" => "north").add(black_box(1));
+            }
+        })
+    }
+
+    /// Through the macro, two labels whose values change from call to call.
+    fn labels_dynamic(&self) -> f64 {
+        const ZONES: [&str; 4] = ["north", "east", "south", "west"];
+        if self.engine.is_none() {
+            return f64::NAN;
+        }
+        ns_per(BATCH * BATCHES, || {
+            for i in 0..BATCH * BATCHES {
+                let (kind, zone) = (black_box(["read", "write"][i & 1]), black_box(ZONES[i >> 1 & 3]));
+                crate::counter!("bench_labels", "kind" => kind, "zone" => zone).add(1);
+            }
+        })
+    }
+
     /// In groups of 256, as a loop that has its values in a buffer hands them over.
     fn record_many(&mut self) -> f64 {
         let Ok(histogram) = self.registry.histogram("bench_histogram").register() else { return f64::NAN };
@@ -209,7 +246,7 @@ impl Bench {
     /// The same with an engine that drains as it does in life. Bursts of half a ring, with pauses that let it catch up:
     /// what is refused would be cheaper than what is recorded.
     fn histogram_exact_live(&self) -> f64 {
-        let Some(engine) = &self.engine else { return f64::NAN };
+        let Some(engine) = self.engine else { return f64::NAN };
         let Ok(histogram) = engine.histogram("bench_histogram").register() else { return f64::NAN };
         rounds(
             || {
@@ -218,7 +255,7 @@ impl Bench {
                 }
             },
             // Longer than the drain's busy pause, so that it runs into the next burst at a random moment.
-            || std::thread::sleep(Duration::from_micros(1_500)),
+            || thread::sleep(Duration::from_micros(1_500)),
         )
     }
 }
@@ -250,4 +287,36 @@ fn raw_pushes(mut stamp: impl FnMut() -> u32) -> f64 {
             }
         },
     )
+}
+
+/// Millions of records a second by some threads at once, each into a ring that holds them all. Nobody drains.
+fn threads(count: usize) -> f64 {
+    const EACH: usize = 1 << 19;
+    let registry = Registry::new(RegistryConfig { ring_slots: EACH, ..RegistryConfig::default() });
+    let Ok(histogram) = registry.histogram("bench_histogram").register() else { return f64::NAN };
+    let start = Barrier::new(count);
+    let seconds = thread::scope(|scope| {
+        let threads: Vec<_> = (0..count)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut recorder = registry.recorder();
+                    // Once through the ring, so that no page of it is touched for the first time while it is timed.
+                    (0..EACH).for_each(|i| recorder.record(histogram, i as f64));
+                    let mut inlets = Vec::new();
+                    start.wait();
+                    registry.admit(&mut inlets);
+                    start.wait();
+                    for inlet in &mut inlets {
+                        if let Ok(chunk) = inlet.events.read_chunk(EACH) {
+                            chunk.commit_all();
+                        }
+                    }
+                    start.wait();
+                    ns_per(1, || (0..EACH).for_each(|i| recorder.record(histogram, black_box(i as f64)))) * 1e-9
+                })
+            })
+            .collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).fold(0.0, f64::max)
+    });
+    (count * EACH) as f64 / seconds / 1e6
 }
