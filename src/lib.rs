@@ -81,18 +81,19 @@
 //! | [`Histogram::record`], [coarse](time::Timestamps::Coarse) | 2.6 | raw 16-byte push: 1.5 |
 //! | [`Histogram::record_many`], a value of 256 | 0.55 | plain 16-byte store: 0.34 |
 //!
-//! The time stamp is most of an exact record. None of these calls takes a lock, makes a system call or allocates, except a thread's
-//! first record, which allocates its ring and its cells. Registering a series takes a lock and allocates: do it once.
+//! The time stamp is most of an exact record. None of these calls takes a lock, makes a system call or allocates, except
+//! a thread's first record, which allocates its ring and its cells. Registering a series takes a lock and allocates: do
+//! it once.
 //!
 //! Memory: a ring of 16,384 slots (256 KiB) for each recording thread; cells of 8 bytes for each series and thread
 //! that are touched; per series up to 16 KiB for detection, 16 KiB for the recent values and, for a histogram, some
-//! tens of KiB of buckets; for readers the last 300 windows, or fewer where there are more than 300,000 rows in them.
+//! tens of KiB of buckets; for readers the last 300 windows, or fewer where there are more than 100,000 rows in them.
 //!
 //! # Limits
 //!
 //! * **Overflow.** When a ring is full the newest sample is dropped and counted as
-//!   [`RingFull`](ledger::Cause::RingFull), unless another [`Overflow`](ring::Overflow) policy is set. A ring of `n` slots takes `n` samples between two drains. The aggregator
-//!   looks every 20 ms while nothing happens and about every 1 ms while it is busy, so the default ring bears
+//!   [`RingFull`](ledger::Cause::RingFull), unless another [`Overflow`](ring::Overflow) policy is set: fold it into a
+//!   small histogram, or wait. A ring of `n` slots takes `n` samples between two drains. The aggregator looks every 20 ms while nothing happens and about every 1 ms while it is busy, so the default ring bears
 //!   16,384 / 20 ms = 0.8 million samples a second and thread out of the blue, and about 16 million once it is busy,
 //!   provided that the aggregator gets a core. Counters are not affected.
 //! * **Series.** 10,000 in all and 2,000 per metric ([`RegistryConfig`](ring::RegistryConfig)). Further label sets fold
