@@ -25,6 +25,15 @@ fn conflict(agent: &str) {
     afferent::histogram!("latency", unit: Bytes, "agent" => agent).record(1.0);
 }
 
+/// Records when its thread ends.
+struct Last;
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        afferent::counter!("last", "when" => String::from("end")).add(1);
+    }
+}
+
 #[test]
 fn the_macros_record_into_the_installed_engine() {
     assert!(afferent::global().is_none());
@@ -63,12 +72,6 @@ fn the_macros_record_into_the_installed_engine() {
     assert!(problem.contains("tests/global.rs:") && problem.contains("use another name"), "{problem}");
 
     // From a thread's destructors, after its cache went or before: nothing lost without a word.
-    struct Last;
-    impl Drop for Last {
-        fn drop(&mut self) {
-            afferent::counter!("last", "when" => String::from("end")).add(1);
-        }
-    }
     thread_local!(static LAST: Last = const { Last });
     std::thread::spawn(|| LAST.with(|_| ())).join().unwrap();
     std::thread::spawn(|| {

@@ -187,7 +187,7 @@ impl<'a> Replay<'a> {
         for input in inputs {
             let path = Detections::path(root, input);
             if let Some(over) = path.metadata().ok().and_then(|metadata| known.get(&identity(metadata))) {
-                return Err(ReplayError::OverInput { path, input: over.to_path_buf() });
+                return Err(ReplayError::OverInput { path, input: (*over).clone() });
             }
             if !outputs.insert(path.clone()) {
                 return Err(ReplayError::SameDetections { path, input: input.clone() });

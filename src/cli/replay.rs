@@ -389,9 +389,9 @@ mod tests {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                all.extend(content(&path))
+                all.extend(content(&path));
             } else {
-                all.push((path.clone(), fs::read_to_string(&path).unwrap()))
+                all.push((path.clone(), fs::read_to_string(&path).unwrap()));
             }
         }
         all.sort();

@@ -74,6 +74,17 @@ fn a_description_counts_until_the_first_series() {
 }
 
 #[test]
+fn many_equal_values_share_a_time_stamp() {
+    let engine = Engine::builder().start().unwrap();
+    with_local_recorder(&Facade::new(&engine), || ::metrics::histogram!("a").record_many(2.0, 3 * 64));
+    engine.flush();
+    let recent = engine.recent("a");
+    let times: std::collections::BTreeSet<_> = recent.iter().map(|reading| reading.time_ns).collect();
+    assert_eq!(recent.len(), 3 * 64);
+    assert!(times.len() <= 3, "one for each group of 64 at most: {times:?}");
+}
+
+#[test]
 fn what_is_refused_is_said_and_touches_nothing_else() {
     let (snapshot, view) = recorded(|| {
         // The first series: a handle that records nowhere carries its number.
