@@ -130,6 +130,7 @@
 //! | `engine` | the aggregator thread and all it feeds: windows, detectors, segments, queries, sinks |
 //! | `serve` | the HTTP endpoint on loopback |
 //! | `demo` | the instrumented active-inference agent |
+//! | `metrics` | a recorder for the `metrics` facade |
 //! | `full` | the `afferent` binary, and all of the above |
 //!
 //! Default: `enable`, `engine`, `serve`. The recording core alone is

@@ -39,7 +39,7 @@
 //!   recorded as a sample. When two threads change it at once, the one that finds its value overtaken records the
 //!   newer, so the last sample is the last value (to within the clock's resolution between two cores). A sample that a
 //!   full ring refuses is made good by the next change.
-//! * A **histogram** records each value as a sample; `record_many` records it so many times.
+//! * A **histogram** records each value as a sample; `record_many` records it so many times under one time stamp.
 //!
 //! A metric that the engine refuses, since it exists with another kind or unit or has more than 64 labels, records
 //! nowhere; the engine says so as the part `metrics` of [`View::parts`](crate::engine::View::parts) and at `/health`.

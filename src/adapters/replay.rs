@@ -5,9 +5,12 @@
 //! rows make no window. Files are replayed one after the other, so the windows of the second may lie before those of
 //! the first; their numbers go on.
 
-use std::collections::HashSet;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -59,6 +62,8 @@ pub(crate) struct Summary {
     pub(crate) detections: Option<PathBuf>,
     /// Why the rest of the file could not be read.
     pub(crate) failed: Option<String>,
+    /// The replay was asked to stop before the end of the file.
+    pub(crate) interrupted: bool,
 }
 
 /// Why a replay cannot go on. A file that cannot be read is not among these: it is noted in its [`Summary`].
@@ -68,6 +73,8 @@ pub(crate) enum ReplayError {
     Detections { path: PathBuf, error: std::io::Error },
     /// Two inputs would write the same detection file.
     SameDetections { path: PathBuf, input: PathBuf },
+    /// A detection file would take the place of an input.
+    OverInput { path: PathBuf, input: PathBuf },
     /// Whoever takes the windows refused one.
     Consumer { input: PathBuf, message: String },
     /// A file's series could not be registered.
@@ -82,10 +89,16 @@ impl fmt::Display for ReplayError {
             }
             ReplayError::SameDetections { path, input } => write!(
                 out,
-                "{}: its detection file {} was already written for another input: replay inputs whose folder and name \
-                 are the same in separate runs",
+                "{}: its detection file {} is that of another input as well: replay inputs whose folder and name are the \
+                 same in separate runs",
                 input.display(),
                 path.display()
+            ),
+            ReplayError::OverInput { path, input } => write!(
+                out,
+                "{}: the detection file would take the place of the input {}: name another folder for detections",
+                path.display(),
+                input.display()
             ),
             ReplayError::Consumer { input, message } => {
                 write!(out, "{}: a window could not be stored: {message}", input.display())
@@ -127,6 +140,8 @@ pub(crate) struct Replay<'a> {
     /// Anomalies that began in the open window.
     open: Vec<Arc<Anomaly>>,
     written: HashSet<PathBuf>,
+    /// Asked before every piece of a file that is read, some thousand rows.
+    stop: &'a dyn Fn() -> bool,
 }
 
 /// One file's series.
@@ -152,7 +167,33 @@ impl<'a> Replay<'a> {
             anomalies: 0,
             open: Vec::new(),
             written: HashSet::new(),
+            stop: &|| false,
         }
+    }
+
+    /// Ends in order, in the middle of a file if need be, once `stop` says so.
+    pub(crate) fn stopping(self, stop: &'a dyn Fn() -> bool) -> Replay<'a> {
+        Replay { stop, ..self }
+    }
+
+    /// Whether the detection files of `inputs` can be told apart, and from the inputs. For before the first is read:
+    /// nothing has happened yet then.
+    pub(crate) fn check(&self, inputs: &[PathBuf]) -> Result<(), ReplayError> {
+        let Some(root) = &self.options.detections else { return Ok(()) };
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let known: HashMap<_, _> =
+            inputs.iter().filter_map(|input| Some((identity(input.metadata().ok()?), input))).collect();
+        let mut outputs = HashSet::new();
+        for input in inputs {
+            let path = Detections::path(root, input);
+            if let Some(over) = path.metadata().ok().and_then(|metadata| known.get(&identity(metadata))) {
+                return Err(ReplayError::OverInput { path, input: (*over).clone() });
+            }
+            if !outputs.insert(path.clone()) {
+                return Err(ReplayError::SameDetections { path, input: input.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// The account of all files so far.
@@ -175,6 +216,7 @@ impl<'a> Replay<'a> {
             ledger: self.ledger,
             detections: None,
             failed: None,
+            interrupted: false,
         };
         match self.read(path, &mut summary) {
             Ok(()) => {}
@@ -189,8 +231,15 @@ impl<'a> Replay<'a> {
     }
 
     fn read(&mut self, path: &Path, summary: &mut Summary) -> Result<(), Stop> {
-        let file = File::open(path).map_err(|error| ReadError::io(path, error))?;
-        let mut recording = Recording::open(path, file, Format::of(path), &self.options.columns)?;
+        let file = open(path).map_err(|error| ReadError::io(path, error))?;
+        let interrupted = Cell::new(false);
+        let file = Interruptible { from: file, stop: self.stop, interrupted: &interrupted };
+        let recording = Recording::open(path, file, Format::of(path), &self.options.columns);
+        if interrupted.get() {
+            summary.interrupted = true;
+            return Ok(());
+        }
+        let mut recording = recording?;
         let mut track = self.track(path, recording.columns())?;
         summary.series = track.ids.len();
         let mut detections = self.detections(path)?;
@@ -216,6 +265,15 @@ impl<'a> Replay<'a> {
         // Also after an error: what was taken in is in a window, and stays on the account.
         if !matches!(end, Err(Stop::Replay(_))) {
             end = self.close(path, &track).map_err(Stop::from).and(end);
+        }
+        if interrupted.get() && matches!(end, Err(Stop::Read(_))) {
+            // Half a detection file would be taken for a whole one.
+            summary.interrupted = true;
+            summary.detections = None;
+            return Ok(());
+        }
+        if matches!(end, Err(Stop::Replay(_))) {
+            return end;
         }
         if let Some((path, detections)) = detections {
             detections.finish().map_err(|error| ReplayError::Detections { path, error })?;
@@ -316,6 +374,33 @@ impl<'a> Replay<'a> {
         let snapshot = Snapshot { window: self.windows, start_ns, end_ns, series, ledger: self.ledger };
         let published = Published { snapshot: Arc::new(snapshot), anomalies: std::mem::take(&mut self.open).into() };
         consumer(&published).map_err(|message| ReplayError::Consumer { input: path.into(), message })
+    }
+}
+
+/// Opens a recording. What may change between a look and the opening must not make it wait: a regular file is only
+/// taken if it still is one. Pipes are read where they are named.
+fn open(path: &Path) -> io::Result<File> {
+    if !path.metadata()?.is_file() {
+        return File::open(path);
+    }
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file any more")) }
+}
+
+/// Reads until it is asked to stop.
+struct Interruptible<'a, R> {
+    from: R,
+    stop: &'a dyn Fn() -> bool,
+    interrupted: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Interruptible<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if (self.stop)() {
+            self.interrupted.set(true);
+            return Err(io::Error::other("asked to stop"));
+        }
+        self.from.read(buffer)
     }
 }
 

@@ -13,6 +13,8 @@ use super::signals::Stop;
 use crate::demo::{DemoReport, Options};
 use crate::detect::Anomaly;
 use crate::engine::Engine;
+use crate::record::is_metric_name;
+use crate::sink::SinkStats;
 use crate::sink::json::{AnomalyJson, LedgerJson};
 use crate::sync::Arc;
 
@@ -31,10 +33,11 @@ Examples:
   afferent demo --seconds 30 --data telemetry          then: afferent inspect telemetry
   afferent demo --seconds 10 --json --data telemetry   one JSON document at the end
 
-Exit codes: 0 done, 1 the ledger does not close, 2 the address, the directory or an option cannot be used.")]
+Exit codes: 0 done, 1 the ledger does not close, 2 the address, the directory or an option cannot be used, or not every
+window was stored.")]
 pub(crate) struct DemoArgs {
     /// Run for this many seconds; until Ctrl-C if left out
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seconds: Option<f64>,
     /// Serve the page and /metrics here, on loopback; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
@@ -63,12 +66,55 @@ struct Report<'a> {
     #[serde(flatten)]
     demo: &'a DemoReport,
     windows: u64,
+    /// How many anomalies were found in all.
+    anomalies_total: u64,
+    /// The last of them, at most 1,000.
     anomalies: Vec<AnomalyJson<'a>>,
     segments: Option<String>,
+    /// What became of the windows that each sink was offered.
+    sinks: Vec<Fate>,
+}
+
+/// What became of the windows that a sink was offered.
+#[derive(Serialize)]
+struct Fate {
+    name: String,
+    /// Windows it took.
+    stored: u64,
+    /// Windows it did not: it failed, its queue was full, or it was not done at the end.
+    lost: u64,
+    /// What it said last when it failed.
+    last_error: Option<String>,
+}
+
+impl Fate {
+    fn of(stats: SinkStats) -> Fate {
+        let SinkStats { name, published, failed, dropped, queued, last_error, .. } = stats;
+        Fate { name, stored: published, lost: failed + dropped + queued, last_error }
+    }
+
+    /// What is wrong, in words.
+    fn problem(&self) -> Option<String> {
+        if self.lost == 0 && self.last_error.is_none() {
+            return None;
+        }
+        let Fate { name, stored, lost, last_error } = self;
+        let reason = last_error.as_deref().unwrap_or("it was not done in time");
+        Some(format!("sink {name}: {lost} of {} windows were lost: {reason}", stored + lost))
+    }
 }
 
 /// Runs the agents until the time is over or a signal comes.
 pub(crate) fn run(args: &DemoArgs, json: bool, out: &mut dyn Write, progress: Progress) -> Result<u8, String> {
+    let options = Options {
+        seconds: args.seconds,
+        agents: args.agents,
+        name: args.name.clone(),
+        seed: args.seed,
+        ..Options::default()
+    };
+    // Before anything is started: no port is taken and no directory made for options that cannot be used.
+    check(args, &options)?;
     let stop = Stop::on_signals()?;
     let mut builder = Engine::builder().prefix(&args.prefix).serve(args.listen);
     if let Some(directory) = &args.data {
@@ -78,33 +124,45 @@ pub(crate) fn run(args: &DemoArgs, json: bool, out: &mut dyn Write, progress: Pr
     if let Some(addr) = engine.local_addr() {
         progress.say(&format!("live page: http://{addr}/   (Prometheus: http://{addr}/metrics)"));
     }
-    let options = Options {
-        seconds: args.seconds,
-        agents: args.agents,
-        name: args.name.clone(),
-        seed: args.seed,
-        ..Options::default()
-    };
-    let outcome = crate::demo::run(&engine, &options, &|| stop.asked());
+    let outcome = crate::demo::live(&engine, &options, &|| stop.asked());
     // Whatever came of the agents, the engine ends in order and its account is taken.
     let ledger = engine.shutdown(SHUTDOWN).map_err(|error| error.to_string())?;
-    let demo = outcome.map_err(|error| error.to_string())?;
+    // Only now all anomalies are there, those of the last window included.
+    let demo = outcome.map_err(|error| error.to_string())?.report();
     let view = engine.view();
     let anomalies = view.anomalies(0);
     let report = Report {
         ledger: LedgerJson::from(&ledger),
         demo: &demo,
         windows: view.latest().map_or(0, |snapshot| snapshot.window),
+        anomalies_total: view.anomalies_total(),
         anomalies: anomalies.iter().map(|anomaly| AnomalyJson::from(&**anomaly)).collect(),
         segments: args.data.as_ref().map(|directory| directory.display().to_string()),
+        sinks: view.sinks().into_iter().map(Fate::of).collect(),
     };
+    let problems: Vec<String> = report.sinks.iter().filter_map(Fate::problem).collect();
+    for problem in &problems {
+        progress.say(&format!("afferent: {problem}"));
+    }
     let written = if json {
         serde_json::to_writer(&mut *out, &report).map_err(std::io::Error::from).and_then(|()| writeln!(out))
     } else {
         print(&report, &anomalies, out)
     };
     written.map_err(|error| error.to_string())?;
-    Ok(u8::from(!ledger.closes()))
+    Ok(match (ledger.closes(), problems.is_empty()) {
+        (false, _) => 1,
+        (true, false) => 2,
+        (true, true) => 0,
+    })
+}
+
+fn check(args: &DemoArgs, options: &Options) -> Result<(), String> {
+    crate::demo::check(options).map_err(|error| error.to_string())?;
+    if args.prefix.is_empty() || is_metric_name(&args.prefix) {
+        return Ok(());
+    }
+    Err(format!("--prefix {:?}: a prefix is letters, digits, `_` and `:`, and begins with no digit", args.prefix))
 }
 
 fn print(report: &Report<'_>, anomalies: &[Arc<Anomaly>], out: &mut dyn Write) -> std::io::Result<()> {
@@ -130,10 +188,13 @@ fn print(report: &Report<'_>, anomalies: &[Arc<Anomaly>], out: &mut dyn Write) -
         writeln!(out, "  {:<16} {} injected, {} noticed{late}", kind.name(), kinds.injected, kinds.noticed)?;
     }
     if !anomalies.is_empty() {
-        writeln!(out, "the last anomalies, newest first:")?;
+        writeln!(out, "anomalies: {}; the last of them, newest first:", report.anomalies_total)?;
     }
     for anomaly in anomalies.iter().rev().take(10) {
         writeln!(out, "  {anomaly}")?;
+    }
+    for Fate { name, stored, lost, .. } in &report.sinks {
+        writeln!(out, "sink {name}: {stored} windows stored, {lost} lost")?;
     }
     if let Some(directory) = segments {
         writeln!(out, "segments in {directory}; look at them with: afferent inspect {directory}")?;

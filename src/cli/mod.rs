@@ -9,6 +9,7 @@ mod demo;
 mod inspect;
 mod progress;
 mod query;
+mod recordings;
 mod replay;
 mod signals;
 mod verify;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::progress::Progress;
+use self::signals::Stop;
 use crate::detect::Published;
 use crate::sink::{Segments, Sink};
 
@@ -69,7 +71,9 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, cli.json, &mut out),
         Command::Verify(args) => run_verify(args, cli.json, &mut out, progress),
         Command::Query(args) => query::run(args, cli.json, &mut out, crate::time::unix_ns()),
-        Command::Bench(args) => bench::run(args, cli.json, &mut out, progress).map_err(|error| error.to_string()),
+        Command::Bench(args) => Stop::on_signals().and_then(|stop| {
+            bench::run(args, cli.json, &mut out, progress, &|| stop.asked()).map_err(|error| error.to_string())
+        }),
     };
     match outcome.and_then(|code| out.flush().map(|()| code).map_err(|error| error.to_string())) {
         Ok(code) => ExitCode::from(code),
@@ -92,16 +96,19 @@ fn run_verify(args: &verify::VerifyArgs, json: bool, out: &mut dyn Write, progre
 
 /// `replay`, with a bar for its files and the store for its windows.
 fn run_replay(args: &replay::ReplayArgs, json: bool, out: &mut dyn Write, progress: Progress) -> Result<u8, String> {
+    let stop = Stop::on_signals()?;
     let bar = progress.bar("replay", 0);
     let mut show = |done: usize, all: usize, next: &Path| bar.show(done as u64, all as u64, next.display().to_string());
+    let mut say = |message: &str| bar.aside(|| progress.say(&format!("afferent: {message}")));
+    let around = replay::Around { progress: &mut show, say: &mut say, stop: &|| stop.asked() };
     let Some(directory) = &args.data else {
-        let code = replay::run(args, json, out, &mut show, None);
+        let code = replay::run(args, json, out, around, None);
         bar.done();
         return code;
     };
     let mut store = Segments::open(directory).map_err(|error| error.to_string())?;
     let consumer = Box::new(|published: &Published| store.append(published).map_err(|error| error.to_string()));
-    let code = replay::run(args, json, out, &mut show, Some(consumer));
+    let code = replay::run(args, json, out, around, Some(consumer));
     bar.done();
     // Whatever came of the replay, what was taken is committed and the file closed in order.
     let closed = store.close().map_err(|error| error.to_string());

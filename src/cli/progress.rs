@@ -54,6 +54,11 @@ impl Bar {
         self.0.set_message(next);
     }
 
+    /// Takes the bar off the terminal while `work` writes there.
+    pub(crate) fn aside(&self, work: impl FnOnce()) {
+        self.0.suspend(work);
+    }
+
     /// Takes the bar off the terminal.
     pub(crate) fn done(&self) {
         self.0.finish_and_clear();

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::recordings;
 use crate::adapters::problems::{Reason, Skips};
-use crate::adapters::recorded::{Columns, Format};
+use crate::adapters::recorded::Columns;
 use crate::adapters::replay::{Consumer, Options, Replay, Summary};
 use crate::detect::Detectors;
 use crate::ledger::Ledger;
@@ -41,12 +42,17 @@ Examples:
     afferent replay cpu.csv --data history/ && afferent query history/ --series cpu
 
 Files:
-  CSV with a header line (quotes as in RFC 4180, a row per line), or JSON lines such as
+  CSV with a header line (quotes as in RFC 4180, but a row is a line: one with a line break inside quotes is skipped
+  and counted), or JSON lines such as
     {\"timestamp\": \"2014-04-01 00:05:00\", \"value\": 20.5}
   Times: 2014-04-01 00:05:00[.25], 2014-04-01T00:05:00Z, ...+02:00, or Unix time as decimal seconds.
   A whole number is seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, else ns.
 
-Exit codes: 0 done, 2 a file or an option could not be used.")]
+  In folders, links to other folders are not followed. Inputs are never written to.
+
+Ctrl-C ends in order: what was replayed is stored and summed up, the detection file in work is removed.
+
+Exit codes: 0 done, 2 a file or an option could not be used, or the replay was interrupted.")]
 pub(crate) struct ReplayArgs {
     /// Recorded files, or folders to search for *.csv, *.jsonl and *.ndjson
     #[arg(required = true, value_name = "FILE")]
@@ -93,8 +99,15 @@ pub(crate) enum Which {
     All,
 }
 
-/// How far a replay is: files done, files in all, and the file that comes next.
-pub(crate) type Progress<'a> = &'a mut dyn FnMut(usize, usize, &Path);
+/// What a replay has around it.
+pub(crate) struct Around<'a> {
+    /// Is told how far it is: files done, files in all, and the file that comes next.
+    pub(crate) progress: &'a mut dyn FnMut(usize, usize, &Path),
+    /// Takes what there is to say besides the summary.
+    pub(crate) say: &'a mut dyn FnMut(&str),
+    /// Whether to end now.
+    pub(crate) stop: &'a dyn Fn() -> bool,
+}
 
 /// Replays what `args` name and writes the summary to `out`, as one JSON document or as text. `consumer` takes each
 /// closed window (the segment store, where `--data` asks for one). Returns the exit status.
@@ -105,10 +118,11 @@ pub(crate) fn run(
     args: &ReplayArgs,
     json: bool,
     out: &mut dyn Write,
-    progress: Progress<'_>,
+    around: Around<'_>,
     consumer: Option<Consumer<'_>>,
 ) -> Result<u8, String> {
-    let files = find_files(&args.files)?;
+    let Around { progress, say, stop } = around;
+    let files = recordings::find(&args.files)?;
     let columns = Columns {
         time: Some(args.timestamp_column.clone()),
         value: Some(args.value_column.clone()),
@@ -116,62 +130,35 @@ pub(crate) fn run(
     };
     let kind = if args.kind == As::Histogram { Kind::Histogram } else { Kind::Gauge };
     let options = Options { columns, detectors: Detectors::default(), kind, detections: args.detections.clone() };
-    let mut replay = Replay::new(options, consumer);
+    let mut replay = Replay::new(options, consumer).stopping(stop);
+    replay.check(&files).map_err(|error| error.to_string())?;
     let mut summaries = Vec::with_capacity(files.len());
+    let mut interrupted = false;
     for (done, file) in files.iter().enumerate() {
+        interrupted = stop();
+        if interrupted {
+            break;
+        }
         progress(done, files.len(), file);
-        summaries.push(replay.file(file).map_err(|error| error.to_string())?);
+        let summary = replay.file(file).map_err(|error| error.to_string())?;
+        if let Some(error) = &summary.failed {
+            say(&format!("error: {}", clean(error)));
+        }
+        interrupted = summary.interrupted;
+        summaries.push(summary);
+        if interrupted {
+            break;
+        }
+    }
+    if interrupted {
+        let whole = summaries.iter().filter(|summary| !summary.interrupted && summary.failed.is_none()).count();
+        say(&format!("interrupted: {whole} of {} files were replayed to their end", files.len()));
     }
     let ledger = replay.ledger();
-    let written = if json { write_json(out, &summaries, &ledger) } else { write_text(out, &summaries, &ledger) };
+    let written =
+        if json { write_json(out, &summaries, &ledger, interrupted) } else { write_text(out, &summaries, &ledger) };
     written.map_err(|error| format!("the summary cannot be written: {error}"))?;
-    Ok(if summaries.iter().any(|summary| summary.failed.is_some()) { 2 } else { 0 })
-}
-
-/// Files as given, folders searched, in the order of their names so that runs are alike.
-fn find_files(given: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
-    let mut files = Vec::new();
-    for path in given {
-        if path.is_dir() {
-            let before = files.len();
-            search(path, &mut files, 0)
-                .map_err(|(path, error)| format!("{}: cannot be read: {error}", path.display()))?;
-            if files.len() == before {
-                return Err(format!("{}: no *.csv, *.jsonl or *.ndjson file in this folder", path.display()));
-            }
-        } else {
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
-}
-
-fn search(folder: &Path, files: &mut Vec<PathBuf>, depth: u32) -> Result<(), (PathBuf, io::Error)> {
-    /// Deeper than any tree of recordings, and an end to links that lead in circles.
-    const DEEPEST: u32 = 32;
-    let failed = |error| (folder.to_path_buf(), error);
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        entries.push(entry.map_err(failed)?.path());
-    }
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            if depth < DEEPEST {
-                search(&path, files, depth + 1)?;
-            }
-        } else if is_recording(&path) {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// In a folder, `json` files are left alone: few of them are JSON lines.
-fn is_recording(path: &Path) -> bool {
-    let Some(extension) = path.extension() else { return false };
-    extension.eq_ignore_ascii_case("csv")
-        || (Format::of(path) == Format::JsonLines && !extension.eq_ignore_ascii_case("json"))
+    Ok(if interrupted || summaries.iter().any(|summary| summary.failed.is_some()) { 2 } else { 0 })
 }
 
 fn rate(rows: u64, took: Duration) -> f64 {
@@ -200,7 +187,7 @@ impl Total {
     }
 }
 
-fn write_json(out: &mut dyn Write, summaries: &[Summary], ledger: &Ledger) -> io::Result<()> {
+fn write_json(out: &mut dyn Write, summaries: &[Summary], ledger: &Ledger, interrupted: bool) -> io::Result<()> {
     let total = Total::of(summaries);
     let document = json!({
         "files": summaries.iter().map(summary_json).collect::<Vec<_>>(),
@@ -211,6 +198,7 @@ fn write_json(out: &mut dyn Write, summaries: &[Summary], ledger: &Ledger) -> io
         "seconds": total.took.as_secs_f64(),
         "rows_per_second": rate(total.rows, total.took),
         "failed": summaries.iter().filter(|summary| summary.failed.is_some()).count(),
+        "interrupted": interrupted,
         "ledger": ledger_json(ledger),
     });
     serde_json::to_writer_pretty(&mut *out, &document)?;
@@ -229,6 +217,7 @@ fn summary_json(summary: &Summary) -> Value {
         "rows_per_second": rate(summary.rows, summary.took),
         "detections": summary.detections.as_ref().map(|path| path.to_string_lossy().into_owned()),
         "error": summary.failed,
+        "interrupted": summary.interrupted,
         "ledger": ledger_json(&summary.ledger),
     })
 }
@@ -255,8 +244,14 @@ fn ledger_json(ledger: &Ledger) -> Value {
 }
 
 fn write_text(out: &mut dyn Write, summaries: &[Summary], ledger: &Ledger) -> io::Result<()> {
+    // A file of which nothing was read has no figures.
+    let nothing = |summary: &&Summary| summary.failed.is_some() && summary.rows + summary.skips.total() == 0;
+    let mut read = summaries.iter().filter(|summary| !nothing(summary)).peekable();
+    if read.peek().is_none() {
+        return Ok(());
+    }
     writeln!(out, "{:>10} {:>8} {:>10} {:>9} {:>12}  file", "rows", "skipped", "windows", "anomalies", "rows/s")?;
-    for summary in summaries {
+    for summary in read {
         let figures = (summary.rows, summary.skips.total(), summary.windows, summary.anomalies);
         write_figures(out, figures, rate(summary.rows, summary.took), &clean(&summary.path.to_string_lossy()))?;
         for (reason, rows, lines) in summary.skips.iter() {
@@ -264,8 +259,11 @@ fn write_text(out: &mut dyn Write, summaries: &[Summary], ledger: &Ledger) -> io
             let more = if rows > lines.len() as u64 { ", .." } else { "" };
             writeln!(out, "           {rows} skipped: {} (line {}{more})", reason.text(), lines.join(", "))?;
         }
-        if let Some(error) = &summary.failed {
-            writeln!(out, "           error: {}", clean(error))?;
+        if summary.failed.is_some() {
+            writeln!(out, "           the rest could not be read")?;
+        }
+        if summary.interrupted {
+            writeln!(out, "           interrupted")?;
         }
     }
     let total = Total::of(summaries);
@@ -309,11 +307,24 @@ mod tests {
         Command::try_parse_from(all).map(|command| command.args).map_err(|error| error.to_string())
     }
 
-    fn run_on(arguments: &[&str], json: bool) -> (Result<u8, String>, String, Vec<PathBuf>) {
-        let (mut out, mut seen) = (Vec::new(), Vec::new());
+    struct Ran {
+        status: Result<u8, String>,
+        text: String,
+        seen: Vec<PathBuf>,
+        said: String,
+    }
+
+    fn run_until(arguments: &[&str], json: bool, stop: &dyn Fn() -> bool) -> Ran {
+        let (mut out, mut seen, mut said) = (Vec::new(), Vec::new(), String::new());
         let mut progress = |_: usize, _: usize, file: &Path| seen.push(file.to_path_buf());
-        let status = run(&parse(arguments).unwrap(), json, &mut out, &mut progress, None);
-        (status, String::from_utf8(out).unwrap(), seen)
+        let mut say = |message: &str| said += &format!("{message}\n");
+        let around = Around { progress: &mut progress, say: &mut say, stop };
+        let status = run(&parse(arguments).unwrap(), json, &mut out, around, None);
+        Ran { status, text: String::from_utf8(out).unwrap(), seen, said }
+    }
+
+    fn run_on(arguments: &[&str], json: bool) -> Ran {
+        run_until(arguments, json, &|| false)
     }
 
     #[test]
@@ -324,7 +335,7 @@ mod tests {
             fs::write(folder.path().join(name), "timestamp,value\n1,1\n").unwrap();
         }
         fs::write(folder.path().join("b/c/3.jsonl"), "{\"timestamp\": 1, \"value\": 1}\n").unwrap();
-        let (status, text, seen) = run_on(&[folder.path().to_str().unwrap()], true);
+        let Ran { status, text, seen, .. } = run_on(&[folder.path().to_str().unwrap()], true);
         assert_eq!(status, Ok(0));
         let names = ["a.csv", "b/2.CSV", "b/c/3.jsonl"].map(|name| folder.path().join(name));
         assert_eq!(seen, names);
@@ -336,8 +347,8 @@ mod tests {
         assert_eq!(ledger["dropped"]["not_finite"].as_u64(), Some(0));
         let empty = folder.path().join("empty");
         fs::create_dir(&empty).unwrap();
-        let (status, _, _) = run_on(&[empty.to_str().unwrap()], true);
-        assert!(status.unwrap_err().contains("no *.csv"));
+        let ran = run_on(&[empty.to_str().unwrap()], true);
+        assert!(ran.status.unwrap_err().contains("no *.csv"));
     }
 
     #[test]
@@ -349,19 +360,109 @@ mod tests {
         fs::write(&bad, "").unwrap();
         let arguments =
             [bad.to_str().unwrap(), good.to_str().unwrap(), "--timestamp-column", "time", "--value-column", "ms"];
-        let (status, text, _) = run_on(&arguments, false);
+        let Ran { status, text, said, .. } = run_on(&arguments, false);
         assert_eq!(status, Ok(2), "the bad file is an error, the good one was replayed");
         assert!(text.contains("1 skipped: the value is not a number (line 3)"), "{text}");
-        assert!(text.contains("error: ") && text.contains("the file is empty"), "{text}");
+        assert!(said.contains("error: ") && said.contains("the file is empty"), "{said}");
+        assert!(!text.contains("bad"), "no figures of a file of which nothing was read: {text}");
         assert!(text.contains("ledger: 2 recorded = 2 aggregated + 0 dropped + 0 in flight: closes"), "{text}");
-        assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(!text.contains('\u{1b}') && !said.contains('\u{1b}'), "{text}{said}");
 
-        let (status, text, _) = run_on(&arguments, true);
+        let Ran { status, text, .. } = run_on(&arguments, true);
         let document: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((status, document["failed"].as_u64()), (Ok(2), Some(1)));
         assert!(document["files"][0]["error"].as_str().unwrap().contains("is empty"));
         assert_eq!(document["files"][1]["skipped"]["not_a_number"]["lines"], json!([3]));
         assert_eq!(document["files"][1]["error"], Value::Null);
+    }
+
+    #[test]
+    fn a_file_that_is_missing_leaves_standard_output_empty() {
+        let Ran { status, text, said, .. } = run_on(&["/no/such/file.csv"], false);
+        assert_eq!((status, text.as_str()), (Ok(2), ""));
+        assert!(said.contains("/no/such/file.csv: cannot be read"), "{said}");
+    }
+
+    /// Whatever lies below a folder, by name and content.
+    fn content(folder: &Path) -> Vec<(PathBuf, String)> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                all.extend(content(&path));
+            } else {
+                all.push((path.clone(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn an_input_is_never_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        for name in ["rec", "out/rec", "other/rec", "linked"] {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        for name in ["rec/cpu.csv", "rec/b.csv", "other/rec/cpu.csv"] {
+            fs::write(path(name), "timestamp,value\n1,1\n2,2\n").unwrap();
+        }
+        std::os::unix::fs::symlink(path("rec/cpu.csv"), path("out/rec/b.csv")).unwrap();
+        std::os::unix::fs::symlink(path("rec"), path("linked/rec")).unwrap();
+        let before = content(folder.path());
+        for (inputs, detections) in [
+            // The file itself, the same through a folder behind a link, another input behind a link.
+            (vec![path("rec/cpu.csv")], path(".")),
+            (vec![path("rec")], path(".")),
+            (vec![path("rec/cpu.csv")], path("linked")),
+            (vec![path("rec/b.csv"), path("rec/cpu.csv")], path("out")),
+            // Two inputs, one detection file: said before the first is read.
+            (vec![path("rec/cpu.csv"), path("other/rec/cpu.csv")], path("new")),
+        ] {
+            let mut arguments: Vec<&str> = inputs.iter().map(String::as_str).collect();
+            arguments.extend(["--detections", &detections]);
+            let ran = run_on(&arguments, true);
+            let error = ran.status.unwrap_err();
+            assert!(error.contains("would take the place of") || error.contains("separate runs"), "{error}");
+            assert_eq!((ran.seen.len(), content(folder.path()) == before), (0, true), "{arguments:?}: {error}");
+        }
+        let ran = run_on(&[&path("rec"), "--detections", &path("new")], true);
+        assert_eq!(ran.status, Ok(0));
+        let names: Vec<_> = content(Path::new(&path("new"))).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(names, ["new/rec/b.csv", "new/rec/cpu.csv"].map(|name| folder.path().join(name)));
+    }
+
+    #[test]
+    fn an_interrupted_replay_says_what_was_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let row = |at: u64| format!("{},{}\n", 1_700_000_000 + at, at % 7);
+        fs::write(path("a.csv"), format!("timestamp,value\n{}", row(0))).unwrap();
+        fs::write(path("b.csv"), format!("timestamp,value\n{}", (0..50_000).map(row).collect::<String>())).unwrap();
+        fs::write(path("c.csv"), format!("timestamp,value\n{}", row(0))).unwrap();
+        let arguments = [&path("a.csv"), &path("b.csv"), &path("c.csv"), "--detections", &path("det"), "--json"];
+        let asked = std::cell::Cell::new(0);
+        // Per file once, and per piece; the first file takes two pieces, the last of them empty.
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() > 5
+        };
+        let Ran { status, text, said, seen } = run_until(&arguments[..5], true, &stop);
+        assert_eq!((status, seen.len()), (Ok(2), 2));
+        assert!(said.contains("interrupted: 1 of 3 files"), "{said}");
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&document["interrupted"], &document["failed"]), (&true.into(), &0.into()), "{document}");
+        let [first, second] = &document["files"].as_array().unwrap()[..] else { panic!("{document}") };
+        assert_eq!((&first["interrupted"], &first["rows"]), (&false.into(), &1.into()));
+        assert_eq!((&second["interrupted"], &second["detections"]), (&true.into(), &Value::Null));
+        assert!((1..50_000).contains(&second["rows"].as_u64().unwrap()), "{second}");
+        assert_eq!((&document["ledger"]["closes"], &document["ledger"]["in_flight"]), (&true.into(), &0.into()));
+        let detections = content(Path::new(&path("det")));
+        assert_eq!(detections.len(), 1, "nothing is left of the file in work: {detections:?}");
+        let Ran { status, text, .. } = run_until(&arguments[..5], true, &|| true);
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, &document["files"]), (Ok(2), &json!([])));
     }
 
     #[test]

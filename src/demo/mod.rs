@@ -145,6 +145,30 @@ impl std::error::Error for DemoError {
 /// # Errors
 /// See [`DemoError`]. Agents that were already started are stopped and joined first.
 pub fn run(engine: &Engine, options: &Options, stop: &dyn Fn() -> bool) -> Result<DemoReport, DemoError> {
+    let run = live(engine, options, stop)?;
+    engine.flush();
+    Ok(run.report())
+}
+
+/// A run whose agents have ended, and whose anomalies may not all have been found yet.
+pub(crate) struct Run {
+    seconds: f64,
+    agents: usize,
+    seed: u64,
+    goals_reached: u64,
+    follower: Follower,
+}
+
+impl Run {
+    /// Compares all that the engine has found by now with the faults: after a shutdown, all there will ever be.
+    pub(crate) fn report(self) -> DemoReport {
+        let Run { seconds, agents, seed, goals_reached, follower } = self;
+        DemoReport { seconds, agents, seed, goals_reached, score: follower.finish() }
+    }
+}
+
+/// [`run`] without the comparison at its end.
+pub(crate) fn live(engine: &Engine, options: &Options, stop: &dyn Fn() -> bool) -> Result<Run, DemoError> {
     let period = check(options)?;
     let ids: Vec<String> = (1..=options.agents).map(|number| format!("{}{number}", options.name)).collect();
     let switches: Vec<Switch> = ids.iter().map(|_| Switch::default()).collect();
@@ -195,13 +219,11 @@ pub fn run(engine: &Engine, options: &Options, stop: &dyn Fn() -> bool) -> Resul
         failure.map_or(Ok((goals_reached, seconds)), Err)
     })?;
 
-    engine.flush();
-    let score = injector.finish();
-    Ok(DemoReport { seconds, agents: options.agents, seed: options.seed, goals_reached, score })
+    Ok(Run { seconds, agents: options.agents, seed: options.seed, goals_reached, follower: injector.follower })
 }
 
 /// Checks the options; returns the time between two steps.
-fn check(options: &Options) -> Result<Duration, DemoError> {
+pub(crate) fn check(options: &Options) -> Result<Duration, DemoError> {
     if options.agents == 0 || options.agents > 1_000 {
         return Err(DemoError::Option("agents must be 1 to 1,000"));
     }
@@ -214,20 +236,43 @@ fn check(options: &Options) -> Result<Duration, DemoError> {
     Ok(Duration::from_secs_f64(1.0 / options.steps_per_second))
 }
 
-/// Switches faults on and off, and follows what the engine finds.
-struct Injector<'a> {
+/// Follows what the engine finds.
+struct Follower {
     view: View,
     /// Number of the last anomaly that was looked at.
     seen: u64,
+    scorer: Scorer,
+}
+
+impl Follower {
+    /// Takes in the anomalies found since the last look.
+    fn look(&mut self) {
+        for anomaly in self.view.anomalies(self.seen) {
+            self.seen = anomaly.id;
+            if let Some(agent_id) = anomaly.series.label("agent_id") {
+                self.scorer.alarm(&Alarm { metric: &anomaly.series.name, agent_id, time_ns: anomaly.time_ns });
+            }
+        }
+    }
+
+    fn finish(mut self) -> Score {
+        self.look();
+        self.scorer.finish()
+    }
+}
+
+/// Switches faults on and off, and has what the engine finds followed.
+struct Injector<'a> {
+    follower: Follower,
     ids: &'a [String],
     switches: &'a [Switch],
     active: Option<Planned>,
-    scorer: Scorer,
 }
 
 impl<'a> Injector<'a> {
     fn new(view: View, seen: u64, ids: &'a [String], switches: &'a [Switch]) -> Injector<'a> {
-        Injector { view, seen, ids, switches, active: None, scorer: Scorer::default() }
+        let follower = Follower { view, seen, scorer: Scorer::default() };
+        Injector { follower, ids, switches, active: None }
     }
 
     fn run(&mut self, options: &Options, watch: &Stopwatch, stop: &dyn Fn() -> bool) {
@@ -253,7 +298,7 @@ impl<'a> Injector<'a> {
                 next = schedule.next();
             }
             if ticks.is_multiple_of(TICKS_PER_LOOK) {
-                self.look();
+                self.follower.look();
             }
             ticks = ticks.wrapping_add(1);
             thread::sleep(TICK.min(Duration::from_secs_f64(left.min(1.0))));
@@ -263,7 +308,7 @@ impl<'a> Injector<'a> {
 
     fn begin(&mut self, fault: Planned) {
         if let (Some(id), Some(switch)) = (self.ids.get(fault.agent), self.switches.get(fault.agent)) {
-            self.scorer.begin(fault.kind, id, unix_ns());
+            self.follower.scorer.begin(fault.kind, id, unix_ns());
             switch.set(Some(fault.kind));
             self.active = Some(fault);
         }
@@ -274,23 +319,8 @@ impl<'a> Injector<'a> {
             if let Some(switch) = self.switches.get(fault.agent) {
                 switch.set(None);
             }
-            self.scorer.end(unix_ns());
+            self.follower.scorer.end(unix_ns());
         }
-    }
-
-    /// Takes in the anomalies found since the last look.
-    fn look(&mut self) {
-        for anomaly in self.view.anomalies(self.seen) {
-            self.seen = anomaly.id;
-            if let Some(agent_id) = anomaly.series.label("agent_id") {
-                self.scorer.alarm(&Alarm { metric: &anomaly.series.name, agent_id, time_ns: anomaly.time_ns });
-            }
-        }
-    }
-
-    fn finish(mut self) -> Score {
-        self.look();
-        self.scorer.finish()
     }
 }
 

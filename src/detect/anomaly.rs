@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::aggregate::Snapshot;
-use crate::record::SeriesInfo;
+use crate::record::{SeriesInfo, humanise, score};
 use crate::sync::Arc;
 
 /// How bad an anomaly is, by its score.
@@ -93,10 +93,13 @@ pub struct Anomaly {
 }
 
 impl fmt::Display for Anomaly {
+    /// One line for people: values in their unit, rounded.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {} = {} (score {:.1}", self.severity.name(), self.series, self.value, self.score)?;
+        let value = |value| humanise(value, self.series.unit);
+        write!(out, "{}: {} = {}", self.severity.name(), self.series, value(self.value))?;
+        write!(out, " (score {}", score(self.score))?;
         for verdict in &self.verdicts {
-            write!(out, "; {} expected {:.6} to {:.6}", verdict.detector, verdict.low, verdict.high)?;
+            write!(out, "; {} expected {} to {}", verdict.detector, value(verdict.low), value(verdict.high))?;
         }
         if self.completeness < 1.0 {
             write!(out, "; seen on {:.2} % of the samples", 100.0 * self.completeness)?;
@@ -112,4 +115,37 @@ pub struct Published {
     pub snapshot: Arc<Snapshot>,
     /// The anomalies that began in it.
     pub anomalies: Arc<[Arc<Anomaly>]>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Catalogue, Kind, SeriesSpec, Unit};
+
+    #[test]
+    fn an_anomaly_reads_in_its_unit() {
+        let catalogue = Catalogue::default();
+        let labels = vec![("agent_id".into(), "a1".into())];
+        let spec = SeriesSpec { unit: Unit::Seconds, labels, ..SeriesSpec::new("planning_time", Kind::Histogram) };
+        let id = catalogue.intern(spec).unwrap();
+        let series = Arc::clone(catalogue.since(0).iter().find(|info| info.id == id).unwrap());
+        let verdict = Verdict { detector: "z_score", score: 6.4, low: -0.000_717_1, high: 0.000_860_2 };
+        let mut anomaly = Anomaly {
+            id: 1,
+            series,
+            time_ns: 0,
+            value: 0.001_334_900_872_636_984,
+            score: 6.4321,
+            severity: Severity::Critical,
+            verdicts: vec![verdict],
+            completeness: 1.0,
+        };
+        assert_eq!(
+            anomaly.to_string(),
+            "critical: planning_time{agent_id=\"a1\"} = 1.335 ms (score 6.4; z_score expected -717.1 µs to 860.2 µs)"
+        );
+        (anomaly.score, anomaly.completeness) = (1_000.0, 0.5);
+        assert!(anomaly.to_string().contains(" (score > 100; z_score expected "), "{anomaly}");
+        assert!(anomaly.to_string().ends_with("; seen on 50.00 % of the samples)"), "{anomaly}");
+    }
 }

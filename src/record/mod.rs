@@ -4,6 +4,8 @@
 //! `u32` from then on; a sample carries that number, its value and its time in 16 bytes.
 
 mod catalogue;
+#[cfg(feature = "engine")]
+mod display;
 mod event;
 mod unit;
 
@@ -11,4 +13,6 @@ pub use catalogue::{Kind, RegisterError, SeriesId, SeriesInfo};
 pub use unit::Unit;
 
 pub(crate) use catalogue::{Catalogue, Limits, MAX_NAME, SeriesSpec, is_label_name, is_metric_name};
+#[cfg(feature = "engine")]
+pub(crate) use display::{bytes, humanise, score, thousands};
 pub(crate) use event::Event;

@@ -2,6 +2,10 @@
 
 use std::fmt::Write as _;
 
+use crate::record::{Unit, humanise};
+
+pub(crate) use crate::record::{bytes, thousands};
+
 /// A time as RFC 3339 in UTC with milliseconds, such as `2026-11-24T10:00:00.250Z`.
 pub(crate) fn rfc3339(ns: i64) -> String {
     let seconds = ns.div_euclid(1_000_000_000);
@@ -36,85 +40,13 @@ pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// A size in binary units, such as `16.0 MiB`.
-pub(crate) fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1_024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1_024.0;
-    let mut at = 0;
-    while value >= 1_024.0 && at + 1 < UNITS.len() {
-        value /= 1_024.0;
-        at += 1;
-    }
-    format!("{value:.1} {}", UNITS[at])
-}
-
-/// A value in its unit, for people: `55.2 µs`, `81.9 KiB`, `3.1 %`, `1,997`. At most four digits that mean something,
-/// whole plain numbers excepted; `-` where there is no value. `unit` is a unit's suffix ([`Unit::suffix`]).
-///
-/// [`Unit::suffix`]: crate::record::Unit::suffix
+/// A value in its unit, see [`humanise`]; `-` where there is no value. `unit` is a unit's suffix ([`Unit::suffix`]).
 pub(crate) fn value(value: Option<f64>, unit: &str) -> String {
-    let Some(value) = value.filter(|value| value.is_finite()) else { return "-".into() };
-    let size = value.abs();
-    // Detectors floor their deviations at the smallest normal number, which is nothing to a reader.
-    if size < 1e-300 {
-        return match unit {
-            "seconds" => "0 s".into(),
-            "bytes" => "0 B".into(),
-            "ratio" => "0 %".into(),
-            _ => "0".into(),
-        };
+    let known = [Unit::Seconds, Unit::Bytes, Unit::Ratio].into_iter().find(|known| known.suffix() == unit);
+    match value.filter(|value| value.is_finite()) {
+        Some(value) => humanise(value, known.unwrap_or_default()),
+        None => "-".into(),
     }
-    match unit {
-        "seconds" => {
-            // The unit is chosen after rounding, so that 999.97 µs is 1 ms and not 1000 µs.
-            let (scale, name) = match size {
-                s if s < 999.95e-9 => (1e9, "ns"),
-                s if s < 999.95e-6 => (1e6, "µs"),
-                s if s < 999.95e-3 => (1e3, "ms"),
-                s if s < 599.95 => (1.0, "s"),
-                s if s < 35_997.0 => (1.0 / 60.0, "min"),
-                _ => (1.0 / 3_600.0, "h"),
-            };
-            format!("{} {name}", short(value * scale))
-        }
-        "bytes" if size < u64::MAX as f64 => {
-            let sign = if value < 0.0 { "-" } else { "" };
-            format!("{sign}{}", bytes(size.round() as u64))
-        }
-        "ratio" => format!("{} %", short(100.0 * value)),
-        _ if value == value.trunc() && size < 1e15 => {
-            format!("{}{}", if value < 0.0 { "-" } else { "" }, thousands(size as u64))
-        }
-        _ => short(value),
-    }
-}
-
-/// Four digits that mean something, without zeros at the end: `55.2`, `1345`, `0.0312`, `1.2e-7`.
-fn short(value: f64) -> String {
-    let size = value.abs();
-    if size >= 1e15 || (size > 0.0 && size < 1e-4) {
-        return format!("{value:.3e}");
-    }
-    let whole_digits = if size > 0.0 { size.log10().floor() as i32 + 1 } else { 1 };
-    let decimals = (4 - whole_digits).clamp(0, 8) as usize;
-    let text = format!("{value:.decimals$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
-/// A whole number with a thin separator every three digits, such as `1,234,567`.
-pub(crate) fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// A number of things: `1 file`, `1,234 files`.
@@ -189,38 +121,17 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_numbers() {
-        assert_eq!((bytes(1_023), bytes(16 << 20)), ("1023 B".into(), "16.0 MiB".into()));
-        assert_eq!((thousands(999), thousands(1_234_567)), ("999".into(), "1,234,567".into()));
+    fn numbers_of_things() {
         assert_eq!(counted(1, "file", "files"), "1 file");
         assert_eq!(counted(0, "file", "files"), "0 files");
     }
 
     #[test]
-    fn values_have_their_units() {
-        for (number, unit, text) in [
-            (55.2e-6, "seconds", "55.2 µs"),
-            (999.97e-6, "seconds", "1 ms"),
-            (0.001_344_511, "seconds", "1.345 ms"),
-            (-0.000_173_956, "seconds", "-174 µs"),
-            (12.34, "seconds", "12.34 s"),
-            (1_200.0, "seconds", "20 min"),
-            (3.0e-12, "seconds", "0.003 ns"),
-            (83_866.0, "bytes", "81.9 KiB"),
-            (-512.0, "bytes", "-512 B"),
-            (0.0312, "ratio", "3.12 %"),
-            (1.0, "ratio", "100 %"),
-            (1_997.0, "", "1,997"),
-            (-1_997.0, "", "-1,997"),
-            (0.577_449_7, "", "0.5774"),
-            (4.001_791, "", "4.002"),
-            (123_456.78, "", "123457"),
-            (6.02e23, "", "6.020e23"),
-            (8.9e-308, "", "0"),
-            (-8.9e-308, "ratio", "0 %"),
-            (0.0, "seconds", "0 s"),
-        ] {
-            assert_eq!(value(Some(number), unit), text, "{number} {unit}");
+    fn values_have_their_units_by_suffix() {
+        for (unit, text) in
+            [(Unit::Seconds, "55.2 ms"), (Unit::Bytes, "0 B"), (Unit::Ratio, "5.52 %"), (Unit::None, "0.0552")]
+        {
+            assert_eq!(value(Some(0.0552), unit.suffix()), text);
         }
         assert_eq!((value(None, "seconds"), value(Some(f64::NAN), "")), ("-".into(), "-".into()));
     }

@@ -154,6 +154,24 @@ fn bench_pipeline_gives_every_figure_beside_its_limit() {
     }
 }
 
+/// Asked for more than anybody waits for, and ended after the first figures could be there.
+#[test]
+fn a_signal_ends_bench_between_two_repetitions() {
+    let child = Command::new(env!("CARGO_BIN_EXE_afferent"))
+        .args(["bench", "--json", "--repetitions", "1000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The moment does not matter, so long as the handlers are in place.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("interrupted"), "{}", stderr(&output));
+    assert_eq!(json(&output)["interrupted"], true);
+}
+
 fn bench(what: &str, names: &[&str]) {
     let output = run(&["bench", what, "--json", "--repetitions", "3"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

@@ -30,6 +30,13 @@ fn ten_seconds_end_with_one_document_that_closes() {
     assert!(report["faults_injected"].as_u64().unwrap() >= 2, "{report}");
     assert!(report["faults_noticed"].as_u64().unwrap() >= 1, "{report}");
     assert_eq!(report["segments"], data);
+    let sink = &report["sinks"][0];
+    assert_eq!((&sink["name"], &sink["stored"], &sink["lost"]), (&"segments".into(), &report["windows"], &0.into()));
+    // What is listed is what was scored.
+    let listed = report["anomalies"].as_array().unwrap();
+    assert_eq!(report["anomalies_total"], listed.len());
+    let alarms = report["false_alarms"].as_u64().unwrap() + report["side_effects"].as_u64().unwrap();
+    assert!(alarms <= listed.len() as u64, "{report}");
     let verified = run(&["verify", data]);
     assert_eq!(verified.status.code(), Some(0), "{}", stderr(&verified));
 }
@@ -58,6 +65,56 @@ fn an_address_that_others_can_reach_is_refused() {
     let output = run(&["demo", "--seconds", "1", "--listen", "0.0.0.0:0"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("loopback"), "{}", stderr(&output));
+}
+
+#[test]
+fn options_are_checked_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for (option, value, wanted) in [
+        ("--agents", "0", "agents must be 1"),
+        ("--agents", "1001", "agents must be 1"),
+        ("--seconds", "nan", "seconds must be 0"),
+        ("--seconds", "-1", "seconds must be 0"),
+        ("--seconds", "inf", "seconds must be 0"),
+        ("--prefix", "a b", "a prefix is letters"),
+        ("--prefix", "0a", "a prefix is letters"),
+    ] {
+        let output =
+            run(&["demo", option, value, "--json", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);
+        let said = stderr(&output);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{option} {value}: {said}");
+        assert!(said.contains(wanted) && !said.contains("live page"), "{option} {value}: {said}");
+        assert!(!data.exists(), "{option} {value}");
+    }
+}
+
+/// No file may grow past a KiB, as on a disk that is full.
+#[test]
+fn windows_that_were_not_stored_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let script =
+        "trap '' XFSZ; ulimit -f 1; exec \"$0\" demo --seconds 2.5 --listen 127.0.0.1:0 --data \"$1\" \"${@:2}\"";
+    for json_flag in [&["--json"][..], &[]] {
+        let output = std::process::Command::new("bash")
+            .args(["-c", script, env!("CARGO_BIN_EXE_afferent")])
+            .arg(folder.path())
+            .args(json_flag)
+            .output()
+            .unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("sink segments: ") && said.contains(" windows were lost: "), "{said}");
+        if json_flag.is_empty() {
+            assert!(String::from_utf8_lossy(&output.stdout).contains("sink segments: 0 windows stored, "), "{said}");
+        } else {
+            let report = json(&output);
+            check_report(&report);
+            let sink = &report["sinks"][0];
+            assert_eq!((&sink["name"], &sink["stored"]), (&"segments".into(), &0.into()), "{report}");
+            assert!(sink["lost"].as_u64().unwrap() >= 2 && !sink["last_error"].is_null(), "{report}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -173,11 +173,62 @@ fn files_without_rows_and_paths_without_files() {
     assert_eq!(output.status.code(), Some(2));
     let error = json(&output)["files"][0]["error"].as_str().unwrap().to_owned();
     assert!(error.contains("missing.csv: cannot be read"), "{error}");
+    assert!(stderr(&output).contains(&error), "{}", stderr(&output));
+    let output = run(&["replay", &path("missing.csv")]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "nothing to sum up");
+    assert!(stderr(&output).contains(&error), "{}", stderr(&output));
 
     // A good file beside bad ones is replayed all the same.
     fs::write(path("good.csv"), "timestamp,value\n1,1\n2,2\n").unwrap();
     let output = run(&["replay", &path("missing.csv"), &path("good.csv"), "--json"]);
     assert_eq!((output.status.code(), &json(&output)["rows"]), (Some(2), &2.into()));
+}
+
+/// A pipe that is written to for as long as it is read: only the signal ends the replay.
+#[test]
+fn a_signal_ends_a_replay_in_order() {
+    for signal in ["INT", "TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        assert!(Command::new("mkfifo").arg(path("endless.csv")).status().unwrap().success());
+        let child = afferent()
+            .args(["replay", &path("endless.csv"), "--json", "--detections", &path("det"), "--data", &path("data")])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let id = child.id().to_string();
+        let mut pipe = File::options().write(true).open(path("endless.csv")).unwrap();
+        pipe.write_all(b"timestamp,value\n").unwrap();
+        for row in 0_u64.. {
+            let line = format!("{},{}\n", 1_400_000_000 + row, row % 7);
+            if pipe.write_all(line.as_bytes()).is_err() {
+                break;
+            }
+            // By now it reads rows, and has been for a while.
+            if row == 100_000 {
+                assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+            }
+        }
+        let output = child.wait_with_output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{signal}: {said}");
+        assert!(said.contains("interrupted: 0 of 1 files"), "{said}");
+        let summary = json(&output);
+        assert_eq!((&summary["interrupted"], &summary["ledger"]["closes"]), (&true.into(), &true.into()), "{summary}");
+        let rows = summary["rows"].as_u64().unwrap();
+        assert!(rows > 50_000, "{summary}");
+        let left: Vec<_> = fs::read_dir(path("det/") + &parent_name(folder.path())).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+        // What was taken is stored.
+        assert_eq!(run(&["verify", &path("data")]).status.code(), Some(0));
+        let stored = json(&run(&["query", &path("data"), "--series", "endless", "--json"]));
+        assert!(stored.to_string().contains(&format!("\"count\":{rows}")), "{rows} rows: {stored}");
+    }
+}
+
+fn parent_name(folder: &Path) -> String {
+    folder.file_name().unwrap().to_string_lossy().into_owned()
 }
 
 /// The most memory a hostile line may cost: the line's limit of 1 MiB several times over, and the process itself.

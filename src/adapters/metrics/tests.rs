@@ -63,14 +63,25 @@ fn a_description_counts_until_the_first_series() {
         ::metrics::histogram!("a", "n" => "1").record(1e6);
         // Too late, and no reason to refuse the second series.
         ::metrics::describe_histogram!("a", ::metrics::Unit::Bytes, "Size.");
-        ::metrics::histogram!("a", "n" => "2").record_many(2e6, 3);
+        ::metrics::histogram!("a", "n" => "2").record_many(2e6, 150);
     });
     assert!(view.parts().is_empty());
-    for (n, count, sum) in [("1", 1, 1.0), ("2", 3, 6.0)] {
+    for (n, count, sum) in [("1", 1, 1.0), ("2", 150, 300.0)] {
         let row = snapshot.get("a", &[("n", n)]).unwrap();
         assert_eq!((row.info.unit, &*row.info.help), (Ours::Seconds, "Time."));
         assert_eq!((row.total.count, row.total.sum), (count, sum));
     }
+}
+
+#[test]
+fn many_equal_values_share_a_time_stamp() {
+    let engine = Engine::builder().start().unwrap();
+    with_local_recorder(&Facade::new(&engine), || ::metrics::histogram!("a").record_many(2.0, 3 * 64));
+    engine.flush();
+    let recent = engine.recent("a");
+    let times: std::collections::BTreeSet<_> = recent.iter().map(|reading| reading.time_ns).collect();
+    assert_eq!(recent.len(), 3 * 64);
+    assert!(times.len() <= 3, "one for each group of 64 at most: {times:?}");
 }
 
 #[test]

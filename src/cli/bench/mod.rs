@@ -24,7 +24,9 @@ Examples:
   afferent bench pipeline            samples per second from one producer to a running engine
   afferent bench --json > now.json   all of it, for a machine to read
 
-Exit codes: 0 done, 2 an option or the output cannot be used.")]
+Ctrl-C ends between two repetitions and prints what was measured.
+
+Exit codes: 0 done, 2 an option or the output cannot be used, or it was interrupted.")]
 pub(crate) struct BenchArgs {
     /// What to measure; everything if left out
     #[command(subcommand)]
@@ -74,6 +76,8 @@ pub(crate) struct Figure {
 struct Report {
     machine: Machine,
     figures: Vec<Figure>,
+    /// It was ended before all repetitions were made.
+    interrupted: bool,
 }
 
 #[derive(Serialize)]
@@ -87,25 +91,35 @@ struct Machine {
 }
 
 /// Measures and prints.
-pub(crate) fn run(args: &BenchArgs, json: bool, out: &mut dyn Write, progress: Progress) -> io::Result<u8> {
+pub(crate) fn run(
+    args: &BenchArgs,
+    json: bool,
+    out: &mut dyn Write,
+    progress: Progress,
+    stop: &dyn Fn() -> bool,
+) -> io::Result<u8> {
     let repetitions = args.repetitions as usize;
     let mut figures = Vec::new();
     if matches!(args.what, None | Some(What::Record)) {
         progress.say("bench record: repetitions of every figure and its limit, interleaved");
-        figures.extend(record::figures(repetitions, progress));
+        figures.extend(record::figures(repetitions, progress, stop));
     }
-    if matches!(args.what, None | Some(What::Pipeline)) {
+    if matches!(args.what, None | Some(What::Pipeline)) && !stop() {
         progress.say("bench pipeline: a producer at full speed, then at rising rates");
-        figures.extend(pipeline::figures(repetitions, progress));
+        figures.extend(pipeline::figures(repetitions, progress, stop));
     }
-    let report = Report { machine: machine(), figures };
+    let interrupted = stop();
+    let report = Report { machine: machine(), figures, interrupted };
     if json {
         serde_json::to_writer(&mut *out, &report)?;
         writeln!(out)?;
     } else {
         print(&report, out)?;
     }
-    Ok(0)
+    if interrupted {
+        progress.say("afferent: interrupted: the figures are of fewer repetitions than asked for");
+    }
+    Ok(if interrupted { 2 } else { 0 })
 }
 
 fn machine() -> Machine {

@@ -20,10 +20,13 @@ const SLOTS: usize = 1 << 18;
 /// Length of one measurement.
 const LENGTH: Duration = Duration::from_millis(500);
 
-pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
+pub(super) fn figures(repetitions: usize, progress: Progress, stop: &dyn Fn() -> bool) -> Vec<Figure> {
     let (mut saturated, mut sustained, mut limits) = (Vec::new(), Vec::new(), Vec::new());
     let bar = progress.bar("pipeline", repetitions as u64);
     for _ in 0..repetitions {
+        if stop() {
+            break;
+        }
         limits.push(raw_transfer());
         if let Some(taken) = with_engine(offer_all) {
             saturated.push(taken);
@@ -34,6 +37,9 @@ pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
         bar.step();
     }
     bar.done();
+    if limits.is_empty() {
+        return Vec::new();
+    }
     let limit_name = "rtrb push to pop, 16 B, two threads";
     vec![rate("saturation", saturated, limit_name, limits.clone()), rate("sustained", sustained, limit_name, limits)]
 }

@@ -25,11 +25,14 @@ const SLOTS: usize = 16_384;
 /// Emptyings in one repetition.
 const BATCHES: usize = 128;
 
-pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
+pub(super) fn figures(repetitions: usize, progress: Progress, stop: &dyn Fn() -> bool) -> Vec<Figure> {
     let mut bench = Bench::new();
     let mut runs: Vec<[f64; 16]> = Vec::new();
     let bar = progress.bar("record", repetitions as u64 + 1);
     for repetition in 0..=repetitions {
+        if stop() {
+            break;
+        }
         let run = [
             bench.clock_read(),
             Bench::cell_add(),
@@ -55,6 +58,9 @@ pub(super) fn figures(repetitions: usize, progress: Progress) -> Vec<Figure> {
         bar.step();
     }
     bar.done();
+    if runs.is_empty() {
+        return Vec::new();
+    }
     let of = |at: usize| runs.iter().map(|run| run[at]).collect::<Vec<_>>();
     let (stamped, stamped_name) = (of(4), "time stamp + rtrb push, 16 B");
     vec![
