@@ -27,24 +27,26 @@ pub(crate) struct RecoveredStream {
     pub(crate) next_seq: u64,
 }
 
-/// Parts of a file's name: sequence number and creation time.
-fn parse_name(name: &str) -> Option<(u64, i64)> {
-    let name = name.strip_prefix("quarantine/").unwrap_or(name);
+/// Parts of a file's name as the writer makes it: sequence number and creation time. Nothing else is ever counted or
+/// removed by retention.
+pub(crate) fn parse_name(name: &str) -> Option<(u64, i64)> {
+    let hex = |part: &str| {
+        let digits = part.len() == 16 && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        u64::from_str_radix(part, 16).ok().filter(|_| digits)
+    };
     let mut parts = name.strip_suffix(".seg")?.splitn(3, '-');
-    let seq = u64::from_str_radix(parts.next()?, 16).ok()?;
-    let unix_ms = parts.next()?.parse().ok()?;
-    u64::from_str_radix(parts.next()?, 16).ok()?;
-    Some((seq, unix_ms))
+    let seq = hex(parts.next()?)?;
+    let time = parts.next()?;
+    if time.len() < 13 || !time.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    hex(parts.next()?)?;
+    Some((seq, time.parse().ok()?))
 }
 
-/// Whether a file is named as the store names segments, in lower case.
+/// Whether a file claims to be a segment.
 pub(crate) fn is_segment_name(name: &str) -> bool {
     name.strip_suffix(".seg").is_some()
-}
-
-/// When a file was created, by its name.
-pub(crate) fn created_ms(name: &str) -> Option<i64> {
-    parse_name(name).map(|(_, unix_ms)| unix_ms)
 }
 
 /// Looks at a stream's directory. Takes the time to read the files that were not closed, at most those since the last
@@ -147,8 +149,18 @@ mod tests {
     fn names_are_parsed_strictly() {
         let name = "000000000000002a-1700000000123-0123456789abcdef.seg";
         assert_eq!(parse_name(name), Some((42, 1_700_000_000_123)));
-        assert_eq!(created_ms(&format!("quarantine/{name}")), Some(1_700_000_000_123));
-        for bad in ["", ".seg", "a.seg", "1-2.seg", "1-x-3.seg", "zz-1-1.seg", "1-1-1.segz"] {
+        let ours = |seq: &str, time: &str, rand: &str| format!("{seq}-{time}-{rand}.seg");
+        let (seq, time, rand) = ("000000000000002a", "1700000000123", "0123456789abcdef");
+        assert!(parse_name(&ours(seq, time, rand)).is_some());
+        for (bad_seq, bad_time, bad_rand) in [
+            ("+00000000000002a", time, rand),
+            (seq, "+700000000123", rand),
+            (seq, time, "0123456789ABCDEF"),
+            (seq, "1", rand),
+        ] {
+            assert_eq!(parse_name(&ours(bad_seq, bad_time, bad_rand)), None);
+        }
+        for bad in ["", ".seg", "a.seg", "1-2.seg", "1-x-3.seg", "zz-1-1.seg", "1-1-1.segz", "1-1-1.seg"] {
             assert_eq!(parse_name(bad), None, "{bad}");
         }
     }

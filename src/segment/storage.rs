@@ -121,6 +121,16 @@ impl FsDisk {
         Ok(FsDisk { dir: dir.to_owned() })
     }
 
+    /// The directory of what was moved aside, if there is one and it is one: behind a link lie the files of others.
+    fn quarantine(&self) -> io::Result<PathBuf> {
+        let dir = self.dir.join("quarantine");
+        if fs::symlink_metadata(&dir)?.is_dir() {
+            return Ok(dir);
+        }
+        let reason = format!("{} is not a directory of its own: remove it", dir.display());
+        Err(io::Error::new(io::ErrorKind::NotADirectory, reason))
+    }
+
     fn list_in(dir: &Path) -> io::Result<Vec<Listed>> {
         let mut out = Vec::new();
         for entry in fs::read_dir(dir)? {
@@ -152,7 +162,7 @@ impl Disk for FsDisk {
     }
 
     fn list_quarantine(&self) -> io::Result<Vec<Listed>> {
-        match Self::list_in(&self.dir.join("quarantine")) {
+        match self.quarantine().and_then(|dir| Self::list_in(&dir)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed,
         }
@@ -187,12 +197,18 @@ impl Disk for FsDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         if to.starts_with("quarantine/") {
-            create_dir(&self.dir.join("quarantine"))?;
+            match fs::DirBuilder::new().mode(0o700).create(self.dir.join("quarantine")) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => self.quarantine()?,
+            };
         }
         fs::rename(self.dir.join(from), self.dir.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        if name.starts_with("quarantine/") {
+            self.quarantine()?;
+        }
         fs::remove_file(self.dir.join(name))
     }
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use super::config::{Appended, StoreConfig, StoreCounters, StoreError, Summary};
 use super::encode::Batch;
-use super::recover::{self, RecoveredStream, is_segment_name};
+use super::recover::{self, RecoveredStream, parse_name};
 use super::rows::RecoveryRow;
-use super::storage::{DirLock, Disk, FsDisk, boot_id, create_dir, is_full, random};
+use super::storage::{DirLock, Disk, FsDisk, Listed, boot_id, create_dir, is_full, random};
 use super::writer::{Birth, CommitError, SegmentWriter};
 use super::{Moment, State};
 use crate::detect::Published;
@@ -349,21 +349,23 @@ impl Store {
     /// Removes what is too old, and the oldest of what is too much, so that one more file fits.
     fn retain(&mut self, now: Moment) {
         let Ok(mut listed) = self.disk.list() else { return };
-        listed.retain(|file| file.regular && is_segment_name(&file.name));
-        let mut kept: Vec<(String, u64)> = Vec::new();
+        let ours = |file: &Listed| file.regular && parse_name(&file.name).is_some();
+        let created = |file: &Listed| parse_name(&file.name).map_or(i64::MAX, |(_, unix_ms)| unix_ms);
+        listed.retain(ours);
+        let mut kept: Vec<(String, i64, u64)> = Vec::new();
         // Quarantined files are the first to go.
-        for file in self.disk.list_quarantine().unwrap_or_default() {
-            kept.push((format!("quarantine/{}", file.name), file.bytes));
+        for file in self.disk.list_quarantine().unwrap_or_default().into_iter().filter(ours) {
+            kept.push((format!("quarantine/{}", file.name), created(&file), file.bytes));
         }
-        kept.extend(listed.into_iter().map(|file| (file.name, file.bytes)));
-        let mut total: u64 = kept.iter().map(|(_, bytes)| bytes).sum();
+        kept.extend(listed.into_iter().map(|file| (file.name.clone(), created(&file), file.bytes)));
+        let mut total = kept.iter().fold(0_u64, |total, (_, _, bytes)| total.saturating_add(*bytes));
         let oldest_ms = now.real_ns / 1_000_000 - nanos(self.config.retain_age) / 1_000_000;
         let current = self.writer.as_ref().map(|writer| writer.name.as_str());
-        for (name, bytes) in kept {
-            let too_old = recover::created_ms(&name).is_some_and(|ms| ms < oldest_ms);
+        for (name, created_ms, bytes) in kept {
+            let too_old = created_ms < oldest_ms;
             let too_much = total.saturating_add(self.config.segment_bytes) > self.config.retain_bytes;
             if Some(name.as_str()) != current && (too_old || too_much) && self.disk.remove(&name).is_ok() {
-                total -= bytes;
+                total = total.saturating_sub(bytes);
                 self.counters.files_removed += 1;
                 self.files.retain(|file| *file != name);
             }
