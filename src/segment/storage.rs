@@ -84,6 +84,10 @@ impl ReadAt for Vec<u8> {
 
 impl WriteAt for File {
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        // Past the limit the kernel does not return an error but a signal that ends the process.
+        if offset.saturating_add(bytes.len() as u64) > file_size_limit() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         FileExt::write_all_at(self, bytes, offset)
     }
 
@@ -146,6 +150,11 @@ impl FsDisk {
         out.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(out)
     }
+}
+
+/// `RLIMIT_FSIZE` as it is now: anyone with the right may change it while the process runs.
+fn file_size_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX)
 }
 
 pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
@@ -228,7 +237,7 @@ impl Disk for FsDisk {
     }
 
     fn max_file_len(&self) -> u64 {
-        rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX)
+        file_size_limit()
     }
 }
 

@@ -201,7 +201,7 @@ impl Store {
         let Some(writer) = self.writer.as_mut() else {
             return Err(StoreError::Waiting { cause: "no segment file is open".into() });
         };
-        match writer.commit(&self.batch, now) {
+        match writer.commit(&self.batch, self.disk.max_file_len(), now) {
             Ok(bytes) => {
                 for at in fresh {
                     if let Some(named) = self.named.get_mut(at) {
@@ -274,7 +274,7 @@ impl Store {
         let mut batch = Batch::default();
         batch.set_dict(known.filter_map(|(info, _)| info.clone()).collect());
         // Without room for it the file is complete all the same.
-        let _ = writer.commit(&batch, now);
+        let _ = writer.commit(&batch, self.disk.max_file_len(), now);
     }
 
     fn give_up(&mut self, now: Moment, reason: &str) {
