@@ -138,16 +138,23 @@ impl SegmentWriter {
         self.slot.durable < self.slot.committed
     }
 
-    /// Closes the file in order.
+    /// Closes the file in order. Where that fails the file says that it was given up, as far as it can be written.
     pub(crate) fn close(mut self, now: Moment) -> io::Result<()> {
+        if let Err(error) = self.try_close(now) {
+            self.give_up(now);
+            return Err(error);
+        }
+        // Only space is at stake here, and retention counts what a file really takes.
+        let _ = self.file.release_reserve();
+        Ok(())
+    }
+
+    fn try_close(&mut self, now: Moment) -> io::Result<()> {
         self.sync()?;
         let mut last = self.slot;
         last.state = State::Clean.code();
         self.write_slot(last, now)?;
-        self.file.sync()?;
-        // Only space is at stake here, and retention counts what a file really takes.
-        let _ = self.file.release_reserve();
-        Ok(())
+        self.file.sync()
     }
 
     /// Gives the file up after an error, saying so in it as far as it can still be written.
