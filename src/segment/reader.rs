@@ -277,7 +277,12 @@ impl Segment {
     /// on behind it.
     #[must_use]
     pub fn blocks(&self) -> Blocks<'_> {
-        Blocks { segment: self, at: DATA_OFF, expected: 0 }
+        self.blocks_within(u64::MAX)
+    }
+
+    /// As [`Segment::blocks`], without the blocks that begin at or after an offset.
+    pub(crate) fn blocks_within(&self, end: u64) -> Blocks<'_> {
+        Blocks { segment: self, at: DATA_OFF, expected: 0, end }
     }
 }
 
@@ -354,6 +359,8 @@ pub struct Blocks<'a> {
     segment: &'a Segment,
     at: u64,
     expected: u64,
+    /// Nothing is looked for here and beyond.
+    end: u64,
 }
 
 impl Iterator for Blocks<'_> {
@@ -361,7 +368,7 @@ impl Iterator for Blocks<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let segment = self.segment;
-        if self.at >= segment.limit {
+        if self.at >= segment.limit.min(self.end) {
             return None;
         }
         if self.at >= segment.committed {
@@ -473,7 +480,7 @@ impl Blocks<'_> {
     /// The offset of the first intact header at or after `from` that can follow, and its block's number; the end of
     /// the committed part where there is none.
     fn find_header(&self, mut from: u64) -> (u64, Option<u64>) {
-        let end = self.segment.committed;
+        let end = self.segment.committed.min(self.end);
         let tag = self.segment.header.tag();
         let mut chunk = vec![0; RESYNC_CHUNK];
         while from < end {

@@ -10,7 +10,7 @@ use super::format::DATA_OFF;
 use super::reader::Segment;
 use super::rows::RecoveryRow;
 use super::storage::Disk;
-use super::{Moment, State};
+use super::{Moment, State, text};
 
 pub(crate) const LEFT: u8 = 1;
 pub(crate) const QUARANTINED: u8 = 2;
@@ -18,14 +18,6 @@ pub(crate) const GIVEN_UP: u8 = 3;
 
 /// Sequence numbers above this are not ours, and counting on from one could overflow.
 const MAX_SEQ: u64 = 1 << 48;
-
-/// What was found.
-#[derive(Debug)]
-pub(crate) struct RecoveredStream {
-    pub(crate) rows: Vec<RecoveryRow>,
-    /// The number of the next file.
-    pub(crate) next_seq: u64,
-}
 
 /// Parts of a file's name as the writer makes it: sequence number and creation time. Nothing else is ever counted or
 /// removed by retention.
@@ -49,34 +41,36 @@ pub(crate) fn is_segment_name(name: &str) -> bool {
     name.strip_suffix(".seg").is_some()
 }
 
-/// Looks at a stream's directory. Takes the time to read the files that were not closed, at most those since the last
-/// start that wrote anything: earlier ones were reported then.
-pub(crate) fn recover(disk: &dyn Disk, now: Moment) -> RecoveredStream {
+/// The number of the next file, by the names of those that are there.
+pub(crate) fn next_seq(disk: &dyn Disk) -> u64 {
+    let listed = disk.list().unwrap_or_default();
+    let numbers = listed.iter().filter_map(|file| parse_name(&file.name)).map(|(seq, _)| seq);
+    numbers.filter(|&seq| seq < MAX_SEQ).max().map_or(1, |seq| seq + 1)
+}
+
+/// Looks at a stream's directory, before anything is written to it. Takes the time to read the files that were not
+/// closed, of each at most `scan_bytes`, and at most those since the last start that wrote anything: earlier ones were
+/// reported then.
+pub(crate) fn recover(disk: &dyn Disk, scan_bytes: u64, now: Moment) -> Vec<RecoveryRow> {
     let mut rows = Vec::new();
-    let mut next_seq = 1;
     let listed = disk.list().unwrap_or_default();
     for file in listed.iter().filter(|file| file.regular && file.name.starts_with("tmp.")) {
         // A file that was being built. Where it cannot be removed it is in nobody's way.
         let _ = disk.remove(&file.name);
     }
-    for file in listed.iter().filter(|file| !file.name.starts_with("tmp.")) {
-        if let Some((seq, _)) = parse_name(&file.name).filter(|&(seq, _)| seq < MAX_SEQ) {
-            next_seq = next_seq.max(seq + 1);
-        }
-    }
     for file in listed.iter().rev().filter(|file| is_segment_name(&file.name) && !file.name.starts_with("tmp.")) {
-        let (row, has_commits) = judge(disk, &file.name, now);
+        let (row, has_commits) = judge(disk, &file.name, scan_bytes, now);
         rows.extend(row);
         if has_commits {
             break;
         }
     }
     rows.reverse();
-    RecoveredStream { rows, next_seq }
+    rows
 }
 
 /// What to say about a file, if anything, and whether it holds commits.
-fn judge(disk: &dyn Disk, name: &str, now: Moment) -> (Option<RecoveryRow>, bool) {
+fn judge(disk: &dyn Disk, name: &str, scan_bytes: u64, now: Moment) -> (Option<RecoveryRow>, bool) {
     let row = |action: u8, reason: String| RecoveryRow {
         ts_ns: now.real_ns,
         file: name.to_owned(),
@@ -111,7 +105,7 @@ fn judge(disk: &dyn Disk, name: &str, now: Moment) -> (Option<RecoveryRow>, bool
         return (None, has_commits);
     }
     let (mut blocks, mut damages) = (0, segment.damages().len() as u64);
-    for block in segment.blocks() {
+    for block in segment.blocks_within(scan_bytes) {
         match block {
             Ok(_) => blocks += 1,
             Err(_) => damages += 1,
@@ -119,7 +113,7 @@ fn judge(disk: &dyn Disk, name: &str, now: Moment) -> (Option<RecoveryRow>, bool
     }
     // Space behind its end that its writer had reserved. What is left of it is only less room for others.
     let _ = disk.release_reserve(name);
-    let reason = match (segment.state(), damages) {
+    let mut reason = match (segment.state(), damages) {
         (State::Clean, _) => format!("closed in order, but {damages} places are damaged"),
         (State::Tainted, 0) => {
             "given up by its writer after an error; everything up to its last commit is intact".into()
@@ -128,6 +122,9 @@ fn judge(disk: &dyn Disk, name: &str, now: Moment) -> (Option<RecoveryRow>, bool
         (_, 0) => "its process ended without closing it; everything up to its last commit is intact".into(),
         (_, _) => format!("its process ended without closing it; {damages} places are damaged"),
     };
+    if segment.committed() > scan_bytes {
+        reason.push_str(&format!("; not scanned further than {}", text::bytes(scan_bytes)));
+    }
     let mut row = row(LEFT, reason);
     row.blocks = blocks;
     row.damages = damages;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::config::{Appended, StoreConfig, StoreCounters, StoreError, Summary};
 use super::encode::Batch;
-use super::recover::{self, RecoveredStream, parse_name};
+use super::recover::{self, parse_name};
 use super::rows::RecoveryRow;
 use super::storage::{DirLock, Disk, FsDisk, Listed, boot_id, create_dir, is_full, random};
 use super::writer::{Birth, CommitError, SegmentWriter};
@@ -44,7 +44,8 @@ pub(crate) struct Store {
     /// Whether the current file knows a series.
     named: Vec<bool>,
     recovery: VecDeque<RecoveryRow>,
-    recovered: Vec<RecoveryRow>,
+    /// What an earlier process left; `None` before it was looked at.
+    recovered: Option<Vec<RecoveryRow>>,
     retry_at_ns: Option<i64>,
     problem: Option<String>,
     counters: StoreCounters,
@@ -58,9 +59,10 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store in `dir`, which is created where it does not exist, and looks at what an earlier process left.
+    /// Opens the store in `dir`, which is created where it does not exist.
     ///
-    /// What is found never keeps the store from opening; see [`Store::recovered`].
+    /// Cost: a listing of the directory. What an earlier process left is read before the first commit, so that however
+    /// much there is, it does not delay the start of the engine; see [`Store::recovered`].
     ///
     /// # Errors
     /// If another engine holds the directory, or it cannot be used at all.
@@ -87,7 +89,7 @@ impl Store {
         config.segment_bytes = config.segment_bytes.clamp(64 << 10, (config.retain_bytes / 2).max(64 << 10));
         let run_id = random()?;
         let now = (config.clock)();
-        let RecoveredStream { rows, next_seq } = recover::recover(&*disk, now);
+        let next_seq = recover::next_seq(&*disk);
         Ok(Store {
             config,
             dir: dir.to_owned(),
@@ -102,8 +104,8 @@ impl Store {
             batch: Batch::default(),
             infos: Vec::new(),
             named: Vec::new(),
-            recovery: rows.iter().take(RECOVERY_ROWS).cloned().collect(),
-            recovered: rows,
+            recovery: VecDeque::new(),
+            recovered: None,
             retry_at_ns: None,
             problem: None,
             counters: StoreCounters::default(),
@@ -150,6 +152,7 @@ impl Store {
     /// # Errors
     /// If the commit failed: the windows it held are lost and counted, and the next commit tries anew.
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        self.judge_earlier();
         if self.batch.is_empty() && self.recovery.is_empty() {
             return Ok(());
         }
@@ -185,6 +188,17 @@ impl Store {
         result?;
         self.sync_if_due(now);
         Ok(())
+    }
+
+    /// Looks at what an earlier process left, once.
+    fn judge_earlier(&mut self) {
+        if self.recovered.is_some() {
+            return;
+        }
+        let scan_bytes = self.config.segment_bytes.saturating_mul(2);
+        let rows = recover::recover(&*self.disk, scan_bytes, (self.config.clock)());
+        self.recovery.extend(rows.iter().take(RECOVERY_ROWS).cloned());
+        self.recovered = Some(rows);
     }
 
     fn try_commit(&mut self, now: Moment) -> Result<u64, StoreError> {
@@ -407,10 +421,11 @@ impl Store {
         self.counters
     }
 
-    /// What an earlier process left that was not closed, as found at the start.
+    /// What an earlier process left that was not closed.
     #[cfg_attr(not(test), expect(dead_code, reason = "readers find it in the RECOVERY rows"))]
-    pub(crate) fn recovered(&self) -> &[RecoveryRow] {
-        &self.recovered
+    pub(crate) fn recovered(&mut self) -> &[RecoveryRow] {
+        self.judge_earlier();
+        self.recovered.as_deref().unwrap_or_default()
     }
 
     /// Commits what waits and closes the file in order.
