@@ -14,7 +14,7 @@ use super::config::{Appended, StoreConfig, StoreCounters, StoreError, Summary};
 use super::encode::Batch;
 use super::recover::{self, parse_name};
 use super::rows::RecoveryRow;
-use super::storage::{DirLock, Disk, FsDisk, Listed, boot_id, create_dir, is_full, random};
+use super::storage::{DirLock, Disk, FsDisk, boot_id, create_dir, is_full, random};
 use super::writer::{Birth, CommitError, SegmentWriter};
 use super::{Moment, State};
 use crate::detect::Published;
@@ -50,6 +50,16 @@ pub(crate) struct Store {
     problem: Option<String>,
     counters: StoreCounters,
     files: Vec<String>,
+}
+
+/// A file that retention may remove.
+struct Found {
+    /// With `quarantine/` before it, if it is there.
+    name: String,
+    seq: u64,
+    created_ms: i64,
+    bytes: u64,
+    old: bool,
 }
 
 impl fmt::Debug for Store {
@@ -361,28 +371,48 @@ impl Store {
     }
 
     /// Removes what is too old, and the oldest of what is too much, so that one more file fits.
+    ///
+    /// Age is recorded time, not the distance of two readings of the wall clock: the gap between two neighbouring files
+    /// counts for as long as a file can take, and no longer. So neither a clock that is years off nor a long pause
+    /// removes history at a start.
     fn retain(&mut self, now: Moment) {
-        let Ok(mut listed) = self.disk.list() else { return };
-        let ours = |file: &Listed| file.regular && parse_name(&file.name).is_some();
-        let created = |file: &Listed| parse_name(&file.name).map_or(i64::MAX, |(_, unix_ms)| unix_ms);
-        listed.retain(ours);
-        let mut kept: Vec<(String, i64, u64)> = Vec::new();
+        let mut ours: Vec<Found> = Vec::new();
         // Quarantined files are the first to go.
-        for file in self.disk.list_quarantine().unwrap_or_default().into_iter().filter(ours) {
-            kept.push((format!("quarantine/{}", file.name), created(&file), file.bytes));
+        for (prefix, listed) in [("quarantine/", self.disk.list_quarantine()), ("", self.disk.list())] {
+            for file in listed.unwrap_or_default().into_iter().filter(|file| file.regular) {
+                let Some((seq, created_ms)) = parse_name(&file.name) else { continue };
+                ours.push(Found {
+                    name: format!("{prefix}{}", file.name),
+                    seq,
+                    created_ms,
+                    bytes: file.bytes,
+                    old: false,
+                });
+            }
         }
-        kept.extend(listed.into_iter().map(|file| (file.name.clone(), created(&file), file.bytes)));
-        let mut total = kept.iter().fold(0_u64, |total, (_, _, bytes)| total.saturating_add(*bytes));
-        let oldest_ms = now.real_ns / 1_000_000 - nanos(self.config.retain_age) / 1_000_000;
+        self.mark_old(&mut ours, now.real_ns / 1_000_000);
+        let mut total = ours.iter().fold(0_u64, |total, file| total.saturating_add(file.bytes));
         let current = self.writer.as_ref().map(|writer| writer.name.as_str());
-        for (name, created_ms, bytes) in kept {
-            let too_old = created_ms < oldest_ms;
+        for Found { name, bytes, old, .. } in ours {
             let too_much = total.saturating_add(self.config.segment_bytes) > self.config.retain_bytes;
-            if Some(name.as_str()) != current && (too_old || too_much) && self.disk.remove(&name).is_ok() {
+            if Some(name.as_str()) != current && (old || too_much) && self.disk.remove(&name).is_ok() {
                 total = total.saturating_sub(bytes);
                 self.counters.files_removed += 1;
                 self.files.retain(|file| *file != name);
             }
+        }
+    }
+
+    fn mark_old(&self, files: &mut [Found], now_ms: i64) {
+        let longest_ms = nanos(self.config.segment_age).saturating_mul(2) / 1_000_000;
+        let retain_ms = nanos(self.config.retain_age) / 1_000_000;
+        let mut order: Vec<&mut Found> = files.iter_mut().collect();
+        order.sort_by_key(|file| std::cmp::Reverse(file.seq));
+        let (mut age_ms, mut later_ms) = (0_i64, now_ms);
+        for file in order {
+            age_ms = age_ms.saturating_add(later_ms.saturating_sub(file.created_ms).clamp(0, longest_ms));
+            later_ms = file.created_ms;
+            file.old = age_ms > retain_ms;
         }
     }
 
