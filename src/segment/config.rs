@@ -102,7 +102,7 @@ impl fmt::Display for StoreError {
             ),
             StoreError::Open { dir, source } => write!(
                 out,
-                "cannot use {} for segments: {source}; check that it is a directory this process may write to",
+                "cannot use {} for segments: {source}; it must be a directory that this process, and no other user, may write to",
                 dir.display()
             ),
             StoreError::Full { dir, detail } => write!(

@@ -112,6 +112,42 @@ pub(crate) fn open_read(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Refuses a directory in which someone else could plant, replace or remove files: a symbolic link, one that belongs to
+/// another user, or one that group or others may write to.
+pub(crate) fn check_private(dir: &Path) -> io::Result<()> {
+    let denied = |reason: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    // As the caller named it: with a slash at its end a link would be followed.
+    let dir: PathBuf = dir.components().collect();
+    if fs::symlink_metadata(&dir)?.is_symlink() {
+        return denied(format!("{} is a symbolic link: name the directory it points to", dir.display()));
+    }
+    let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits() as i32;
+    let meta = OpenOptions::new().read(true).custom_flags(flags).open(&dir)?.metadata()?;
+    let us = rustix::process::geteuid().as_raw();
+    if meta.uid() != us && meta.uid() != 0 {
+        let owner = meta.uid();
+        return denied(format!("{} belongs to user {owner}, and this process is user {us}: chown it", dir.display()));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return denied(format!("other users may write to {0}: run `chmod go-w {0}`", dir.display()));
+    }
+    Ok(())
+}
+
+/// Refuses a directory whose parent anyone may change, for then anyone may put another directory in its place. A parent
+/// with the sticky bit, such as `/tmp`, is fine, and so is one that a group shares.
+pub(crate) fn check_parent(dir: &Path) -> io::Result<()> {
+    let absolute = std::path::absolute(dir)?;
+    let Some(parent) = absolute.parent() else { return Ok(()) };
+    let mode = fs::metadata(parent)?.mode();
+    if mode & 0o1002 == 0o002 {
+        let reason =
+            format!("anyone may rename what is in {0}: run `chmod o-w {0}` or `chmod +t {0}`", parent.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    Ok(())
+}
+
 /// A directory of the file system.
 #[derive(Debug)]
 pub(crate) struct FsDisk {

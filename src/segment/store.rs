@@ -14,7 +14,7 @@ use super::config::{Appended, StoreConfig, StoreCounters, StoreError, Summary};
 use super::encode::Batch;
 use super::recover::{self, parse_name};
 use super::rows::RecoveryRow;
-use super::storage::{DirLock, Disk, FsDisk, boot_id, create_dir, is_full, random};
+use super::storage::{DirLock, Disk, FsDisk, boot_id, check_parent, check_private, create_dir, is_full, random};
 use super::writer::{Birth, CommitError, SegmentWriter};
 use super::{Moment, State};
 use crate::detect::Published;
@@ -75,16 +75,21 @@ impl Store {
     /// much there is, it does not delay the start of the engine; see [`Store::recovered`].
     ///
     /// # Errors
-    /// If another engine holds the directory, or it cannot be used at all.
+    /// If another engine holds the directory, it cannot be used at all, or others than this user could change it.
     pub(crate) fn open(dir: &Path, config: StoreConfig) -> Result<Store, StoreError> {
         let open = |source: io::Error| StoreError::Open { dir: dir.to_owned(), source };
-        create_dir(dir).map_err(open)?;
+        create_dir(dir).and_then(|()| check_parent(dir)).and_then(|()| check_private(dir)).map_err(open)?;
         let lock = DirLock::take(dir).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => StoreError::Locked { dir: dir.to_owned() },
             _ => open(error),
         })?;
         let stream = dir.join("metrics");
         let disk = FsDisk::open(&stream).map_err(open)?;
+        check_private(&stream).map_err(open)?;
+        match check_private(&stream.join("quarantine")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(open(error)),
+            _ => {}
+        }
         Store::on(Box::new(disk), &stream, Some(lock), config).map_err(open)
     }
 

@@ -191,7 +191,7 @@ fn a_path_that_cannot_be_used_is_refused_by_name() {
     let file = dir.path().join("file");
     std::fs::write(&file, b"").unwrap();
     let error = Store::open(&file, TestClock::new().config()).unwrap_err();
-    assert!(error.to_string().contains("check that it is a directory"), "{error}");
+    assert!(error.to_string().contains("it must be a directory"), "{error}");
 }
 
 #[test]
