@@ -1,6 +1,6 @@
 //! One pass over the files, adding up what was asked for.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::result::{EventRecord, LedgerRecord, QueryResult, SeriesResult, Step};
 use super::tally::Tally;
@@ -8,7 +8,7 @@ use super::{Selector, Stat};
 use crate::aggregate::{Scheme, Stats};
 use crate::detect::Severity;
 use crate::record::{Kind, Unit};
-use crate::segment::{Directory, HistRows, LedgerReport, Rows, ScalarRow, Segment, SeriesEntry, text};
+use crate::segment::{Damages, Directory, HistRows, LedgerReport, Rows, ScalarRow, Segment, SeriesEntry, text};
 
 /// What is asked.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +72,7 @@ pub fn evaluate(directory: &Directory, query: &Query) -> QueryResult {
         series: Vec::new(),
         by_identity: HashMap::new(),
         runs: HashMap::new(),
+        damages: Damages::default(),
         out: QueryResult {
             anomalies: query.anomalies.then(Vec::new),
             ledger: query.ledger.then(Vec::new),
@@ -81,7 +82,7 @@ pub fn evaluate(directory: &Directory, query: &Query) -> QueryResult {
     for segment in directory.segments() {
         match segment {
             Ok(segment) => pass.file(&segment),
-            Err(damage) => pass.out.damages.push(damage),
+            Err(damage) => pass.damages.push(damage),
         }
     }
     pass.finish()
@@ -91,13 +92,14 @@ type Identity = (String, Vec<(String, String)>);
 
 /// What must agree for rows to be added up, beside the identity: two runs may have used a name for different things,
 /// and a histogram's buckets mean nothing in another scheme (scale as its bits).
-type Measure = Option<(Kind, Unit, u64, u64)>;
+type Measure = Option<(Option<Kind>, Unit, u64, u64)>;
 
 /// A chosen series.
 struct Series {
     identity: Identity,
     kind: Option<Kind>,
     unit: Unit,
+    /// `None` where its description was lost.
     scheme: Option<Scheme>,
     steps: BTreeMap<i64, Sum>,
 }
@@ -140,19 +142,20 @@ struct Pass<'a> {
     by_identity: HashMap<(Identity, Measure), usize>,
     /// Numbers are the same in all files of a run, so that a file whose dictionary is damaged can borrow.
     runs: HashMap<u128, Numbers>,
+    damages: Damages,
     out: QueryResult,
 }
 
 impl Pass<'_> {
     fn file(&mut self, segment: &Segment) {
-        self.out.damages.extend_from_slice(segment.damages());
+        self.damages.extend(segment.damages().iter().cloned());
         let mut numbers = self.runs.remove(&segment.run_id()).unwrap_or_default();
         let mut searched = false;
         for block in segment.blocks() {
             let block = match block {
                 Ok(block) => block,
                 Err(damage) => {
-                    self.out.damages.push(damage);
+                    self.damages.push(damage);
                     continue;
                 }
             };
@@ -170,7 +173,7 @@ impl Pass<'_> {
             let rows = match block.rows_in(segment) {
                 Ok(rows) => rows,
                 Err(damage) => {
-                    self.out.damages.push(damage);
+                    self.damages.push(damage);
                     continue;
                 }
             };
@@ -225,8 +228,7 @@ impl Pass<'_> {
     fn dict(&mut self, entries: Vec<SeriesEntry>, numbers: &mut Numbers) {
         for entry in entries {
             let chosen = self.query.selector.matches(&entry.name, &entry.labels);
-            let at =
-                chosen.then(|| self.add(entry.name, entry.labels, Some(entry.kind), entry.unit, Some(entry.scheme)));
+            let at = chosen.then(|| self.add(entry.name, entry.labels, entry.kind, entry.unit, Some(entry.scheme)));
             numbers.insert(entry.series, at);
         }
     }
@@ -241,7 +243,7 @@ impl Pass<'_> {
         scheme: Option<Scheme>,
     ) -> usize {
         let identity = (name, labels);
-        let measure = kind.zip(scheme).map(|(kind, scheme)| (kind, unit, scheme.scale.to_bits(), scheme.highest));
+        let measure = scheme.map(|scheme| (kind, unit, scheme.scale.to_bits(), scheme.highest));
         let key = (identity.clone(), measure);
         if let Some(&at) = self.by_identity.get(&key) {
             return at;
@@ -273,7 +275,7 @@ impl Pass<'_> {
         for row in rows.iter().filter(|row| query.covers(row.ts_ns)) {
             let Some(at) = self.number(row.series, numbers, segment) else { continue };
             let Some(series) = self.series.get_mut(at) else { continue };
-            self.out.unnamed_rows += u64::from(series.kind.is_none());
+            self.out.unnamed_rows += u64::from(series.scheme.is_none());
             let sum = series.steps.entry(query.step_of(row.ts_ns)).or_default();
             // Files of two runs may overlap; the latest value is the one of the latest window.
             let last = if row.ts_ns >= sum.last_ns { row.last } else { f64::NAN };
@@ -317,9 +319,8 @@ impl Pass<'_> {
             });
         }
         self.out.series.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
-        // Dictionaries are searched again where one is damaged, and would be listed twice.
-        let mut seen = HashSet::new();
-        self.out.damages.retain(|damage| seen.insert((damage.file.clone(), damage.offset, damage.reason.clone())));
+        self.out.damages_total = self.damages.total();
+        self.out.damages = std::mem::take(&mut self.damages).into_kept();
         if let Some(anomalies) = &mut self.out.anomalies {
             anomalies.sort_by_key(|anomaly| (anomaly.time_ns, anomaly.id));
         }

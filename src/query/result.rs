@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Stat;
 use crate::segment::text::{self, printable, rfc3339, table, thousands};
-use crate::segment::{Damage, LedgerReport, VerdictRow};
+use crate::segment::{Damage, LedgerReport, VerdictRow, write_damages};
 
 /// The answer to a [`super::Query`].
 #[derive(Clone, Debug, Default, Serialize)]
@@ -22,8 +22,11 @@ pub struct QueryResult {
     pub ledger: Option<Vec<LedgerRecord>>,
     /// Rows whose series' description was lost to damage. They are listed as series `unknown_series`.
     pub unnamed_rows: u64,
-    /// What could not be read. Everything else is in the answer.
+    /// What could not be read, the first 1,000 places of it, and copies of files, which were left out. Everything else is
+    /// in the answer.
     pub damages: Vec<Damage>,
+    /// How many damages there are.
+    pub damages_total: u64,
 }
 
 /// A series in an answer.
@@ -152,9 +155,8 @@ impl QueryResult {
             let rows = thousands(self.unnamed_rows);
             out.push_str(&format!("{rows} rows belong to series whose description was lost to damage\n"));
         }
-        for damage in &self.damages {
-            out.push_str(&format!("damage: {damage}\n"));
-        }
+        // Writing to a string does not fail.
+        let _ = write_damages(&mut out, &self.damages, self.damages_total);
         out
     }
 }

@@ -245,6 +245,11 @@ impl Segment {
         self.committed
     }
 
+    /// As much of what is committed as the file is long: the offset may be forged, and sums of it must mean something.
+    pub(crate) fn committed_bytes(&self) -> u64 {
+        self.committed.min(self.file_len)
+    }
+
     /// Offset up to which everything was synced to the disk.
     #[must_use]
     pub fn durable(&self) -> u64 {

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use super::damage::Damages;
 use super::fixture;
 use super::format::{DATA_OFF, MAX_BODY, crc};
 use super::reader::Segment;
@@ -80,7 +81,8 @@ pub fn scan_image(bytes: &[u8]) {
             }
         }
     }
-    let (file, damages) = verify_segment(&segment);
-    assert_eq!(file.sound, damages.is_empty());
+    let mut damages = Damages::default();
+    let file = verify_segment(&segment, &mut damages);
+    assert_eq!(file.sound, damages.total() == 0);
     assert_eq!(file.sound, !any_damage, "verify and read disagree");
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::segment::damage::Damages;
 use crate::segment::format::DATA_OFF;
 use crate::segment::scan::{forge, scan_image};
 use crate::segment::verify::verify_segment;
@@ -15,7 +16,7 @@ fn blocks_of(image: &[u8]) -> Vec<(usize, usize)> {
 
 fn is_sound(image: &[u8]) -> bool {
     Segment::from_source(Box::new(image.to_vec()), Path::new("image.seg"))
-        .is_ok_and(|segment| verify_segment(&segment).0.sound)
+        .is_ok_and(|segment| verify_segment(&segment, &mut Damages::default()).sound)
 }
 
 /// Every row read is one that was written, under the number it was written under.
