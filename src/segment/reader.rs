@@ -377,13 +377,7 @@ impl Iterator for Blocks<'_> {
             return None;
         }
         if self.at >= segment.committed {
-            // Only a damaged slot leads here. What is not intact was not committed, so it is the end.
-            let block = self.read_block().ok().filter(|block| block.number() >= self.expected);
-            match &block {
-                Some(block) => self.step_over(block),
-                None => self.at = segment.limit,
-            }
-            return block.map(Ok);
+            return self.next_uncertain();
         }
         match self.read_block() {
             Ok(block) if block.number() == self.expected && self.at + block.bytes() <= segment.limit => {
@@ -432,6 +426,47 @@ enum Fault {
 }
 
 impl Blocks<'_> {
+    /// The next block beyond what an intact slot vouches for: only a damaged slot leads here. What is not intact may be
+    /// a damaged block, or a commit that was under way. It is damage where its header is intact or where an intact
+    /// header follows, and the end otherwise.
+    fn next_uncertain(&mut self) -> Option<Result<Block, Damage>> {
+        let uncertain =
+            |what: &str| format!("{what}; whether it was committed is unknown, for a commit slot is damaged");
+        match self.read_block() {
+            Ok(block) => {
+                self.step_over(&block);
+                Some(Ok(block))
+            }
+            Err(Fault::Body(header)) => {
+                let bytes = HEADER_LEN + u64::from(header.body_len);
+                let reason = uncertain("block body checksum does not match");
+                let damage = self.damage(bytes, DamageKind::BlockBody, reason);
+                self.at += bytes;
+                self.expected = header.block_seq + 1;
+                Some(Err(damage))
+            }
+            Err(fault) => {
+                let limit = self.segment.limit;
+                let (at, number) = self.find_header(self.at + ALIGN as u64, limit);
+                let Some(number) = number else {
+                    self.at = limit;
+                    return None;
+                };
+                let (kind, reason) = match fault {
+                    Fault::Io(error) => {
+                        (DamageKind::Unreadable, format!("the disk could not read this place: {error}"))
+                    }
+                    Fault::Header(reason) => (DamageKind::BlockHeader, reason.to_owned()),
+                    Fault::Body(_) | Fault::End => (DamageKind::BlockHeader, "the file ends inside this block".into()),
+                };
+                let damage = self.damage(at - self.at, kind, uncertain(&reason));
+                self.at = at;
+                self.expected = number;
+                Some(Err(damage))
+            }
+        }
+    }
+
     fn step_over(&mut self, block: &Block) {
         self.at += block.bytes();
         self.expected = block.number() + 1;
@@ -469,7 +504,7 @@ impl Blocks<'_> {
     /// Goes to the next intact block header, or to the end, and says what lies between.
     fn resync(&mut self, kind: DamageKind, reason: String) -> Damage {
         let from = self.at;
-        let (at, number) = self.find_header(from + ALIGN as u64);
+        let (at, number) = self.find_header(from + ALIGN as u64, self.segment.committed);
         let mut damage = self.damage(at - from, kind, reason);
         if let Some(number) = number {
             let lost = number.saturating_sub(self.expected);
@@ -482,10 +517,10 @@ impl Blocks<'_> {
         damage
     }
 
-    /// The offset of the first intact header at or after `from` that can follow, and its block's number; the end of
-    /// the committed part where there is none.
-    fn find_header(&self, mut from: u64) -> (u64, Option<u64>) {
-        let end = self.segment.committed.min(self.end);
+    /// The offset of the first intact header at or after `from` that can follow, and its block's number; `end` where
+    /// there is none before.
+    fn find_header(&self, mut from: u64, end: u64) -> (u64, Option<u64>) {
+        let end = end.min(self.end);
         let tag = self.segment.header.tag();
         let mut chunk = vec![0; RESYNC_CHUNK];
         while from < end {
