@@ -110,8 +110,18 @@ impl Segment {
         let reason = match FileHeader::parse(&page) {
             Ok(header) => {
                 self.header = header;
-                let schema = page.get(SCHEMA_OFF..).unwrap_or_default();
-                if crc(schema) != header.schema_crc {
+                let schema = crc(page.get(SCHEMA_OFF..).unwrap_or_default());
+                if schema != header.schema_crc && self.copy_has(schema) {
+                    // So that the copies are not named: it is the header that differs from them.
+                    self.header.schema_crc = schema;
+                    self.damaged(
+                        None,
+                        252,
+                        4,
+                        DamageKind::Header,
+                        "the checksum of the description of columns is wrong; the copy of the header has the right one",
+                    );
+                } else if schema != header.schema_crc {
                     self.damaged(
                         None,
                         SCHEMA_OFF as u64,
@@ -163,6 +173,17 @@ impl Segment {
         Err(OpenError::NotASegment {
             path: self.path.clone(),
             reason: format!("{reason}, and neither copy of the header is intact"),
+        })
+    }
+
+    /// Whether a copy of the header is the header but for this checksum of the description, the one field that its own
+    /// checksum does not cover.
+    fn copy_has(&self, schema_crc: u32) -> bool {
+        let expected = FileHeader { schema_crc, ..self.header };
+        SLOT_OFFSETS.into_iter().any(|offset| {
+            let mut copy = [0; SCHEMA_OFF];
+            let read = self.source.read_at(offset + SLOT_LEN as u64, &mut copy);
+            read.is_ok() && copy == bytemuck::bytes_of(&expected)
         })
     }
 
