@@ -73,6 +73,8 @@ pub fn evaluate(directory: &Directory, query: &Query) -> QueryResult {
         by_identity: HashMap::new(),
         runs: HashMap::new(),
         damages: Damages::default(),
+        rate: query.stats.contains(&Stat::Rate),
+        covered: (i64::MAX, i64::MIN),
         out: QueryResult {
             anomalies: query.anomalies.then(Vec::new),
             ledger: query.ledger.then(Vec::new),
@@ -143,6 +145,10 @@ struct Pass<'a> {
     /// Numbers are the same in all files of a run, so that a file whose dictionary is damaged can borrow.
     runs: HashMap<u128, Numbers>,
     damages: Damages,
+    /// Whether rates are asked for, which need to know what time is covered.
+    rate: bool,
+    /// Start of the first and end of the last window in the range, whichever series they touched.
+    covered: (i64, i64),
     out: QueryResult,
 }
 
@@ -164,7 +170,7 @@ impl Pass<'_> {
                 "SCALAR" => !self.query.stats.is_empty() && self.query.overlaps(block.time_range()),
                 "HIST" => self.quantiles && self.query.overlaps(block.time_range()),
                 "EVENT" => self.query.anomalies && self.query.overlaps(block.time_range()),
-                "LEDGER" => self.query.ledger && self.query.overlaps(block.time_range()),
+                "LEDGER" => (self.query.ledger || self.rate) && self.query.overlaps(block.time_range()),
                 _ => false,
             };
             if !wanted {
@@ -209,6 +215,12 @@ impl Pass<'_> {
                     }
                 }
                 Rows::Ledger(rows) => {
+                    for row in rows.iter().filter(|row| self.query.covers(row.ts_ns)) {
+                        self.cover(row.ts_ns, row.end_ns);
+                    }
+                    if !self.query.ledger {
+                        continue;
+                    }
                     let run_id = format!("{:032x}", segment.run_id());
                     let rows = rows.iter().filter(|row| self.query.covers(row.ts_ns));
                     self.out.ledger.get_or_insert_default().extend(rows.map(|row| LedgerRecord {
@@ -223,6 +235,10 @@ impl Pass<'_> {
             }
         }
         self.runs.insert(segment.run_id(), numbers);
+    }
+
+    fn cover(&mut self, start_ns: i64, end_ns: i64) {
+        self.covered = (self.covered.0.min(start_ns), self.covered.1.max(end_ns));
     }
 
     fn dict(&mut self, entries: Vec<SeriesEntry>, numbers: &mut Numbers) {
@@ -273,6 +289,7 @@ impl Pass<'_> {
     fn scalar(&mut self, rows: &[ScalarRow], numbers: &mut Numbers, segment: &Segment) {
         let query = self.query;
         for row in rows.iter().filter(|row| query.covers(row.ts_ns)) {
+            self.cover(row.ts_ns, row.end_ns);
             let Some(at) = self.number(row.series, numbers, segment) else { continue };
             let Some(series) = self.series.get_mut(at) else { continue };
             self.out.unnamed_rows += u64::from(series.scheme.is_none());
@@ -308,7 +325,8 @@ impl Pass<'_> {
         let query = self.query;
         for series in self.series.drain(..).filter(|series| !series.steps.is_empty()) {
             let (name, labels) = series.identity;
-            let steps = series.steps.into_iter().map(|(number, sum)| step(query, number, sum, series.scheme));
+            let (kind, scheme, covered) = (series.kind, series.scheme, self.covered);
+            let steps = series.steps.into_iter().map(|(number, sum)| step(query, number, sum, kind, scheme, covered));
             self.out.series.push(SeriesResult {
                 series: text::series(&name, &labels),
                 name,
@@ -339,13 +357,16 @@ fn names_unknown(rows: &Rows, numbers: &Numbers) -> bool {
     }
 }
 
-fn step(query: &Query, number: i64, sum: Sum, scheme: Option<Scheme>) -> Step {
+fn step(query: &Query, number: i64, sum: Sum, kind: Option<Kind>, scheme: Option<Scheme>, covered: (i64, i64)) -> Step {
     let (from_ns, to_ns) = if query.step().is_some() {
-        (query.step_start(number), query.step_start(number.saturating_add(1)))
+        let (from, to) = (query.step_start(number), query.step_start(number.saturating_add(1)));
+        (from.max(query.from_ns.unwrap_or(i64::MIN)), to.min(query.to_ns.unwrap_or(i64::MAX)))
     } else {
         (query.from_ns.unwrap_or(sum.start_ns), query.to_ns.unwrap_or(sum.end_ns))
     };
-    let seconds = (i128::from(to_ns) - i128::from(from_ns)) as f64 / 1e9;
+    // A step may begin before the history or end behind it; what was not watched is no time without events.
+    let (start, end) = (from_ns.max(covered.0), to_ns.min(covered.1));
+    let seconds = (i128::from(end) - i128::from(start)).max(0) as f64 / 1e9;
     let Sum { stats, windows, tally, lowest, highest, .. } = sum;
     let buckets = scheme.map(|scheme| tally.into_buckets(scheme));
     let value = |stat: &Stat| {

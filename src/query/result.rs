@@ -49,9 +49,10 @@ pub struct SeriesResult {
 /// The figures of one series over one step, or over the whole range.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
-    /// Start of the step, or of the first window where no start was asked for; nanoseconds since the Unix epoch.
+    /// Start of the step, or of the first window where no start was asked for; nanoseconds since the Unix epoch. Rates
+    /// are over as much of the step as the files cover.
     pub from_ns: i64,
-    /// End of the step, or of the last window where no end was asked for.
+    /// End of the step, at most that of the range, or of the last window where no end was asked for.
     pub to_ns: i64,
     /// Windows in which the series received something.
     pub windows: u64,
