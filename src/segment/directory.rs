@@ -106,8 +106,8 @@ fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Resul
         let entry = entry?;
         let name = entry.file_name();
         let kind = entry.file_type()?;
-        let hidden = name.to_str().is_none_or(|name| name.starts_with("tmp.") || name.starts_with('.'));
-        if hidden || name == "quarantine" {
+        let text = name.to_string_lossy();
+        if text.starts_with("tmp.") || text.starts_with('.') || name == "quarantine" {
             continue;
         }
         if kind.is_dir() && depth > 0 {
