@@ -377,6 +377,8 @@ fn step(query: &Query, number: i64, sum: Sum, kind: Option<Kind>, scheme: Option
             Stat::Sum => stats.sum,
             Stat::Min => stats.min,
             Stat::Max => stats.max,
+            // Each increment is 1, and so is their mean; of use is how many a window brings.
+            Stat::Mean if kind == Some(Kind::Counter) => stats.sum / windows as f64,
             Stat::Mean => stats.mean(),
             Stat::Last => stats.last,
             Stat::Rate => stats.count as f64 / seconds,
