@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::segment::damage::Damages;
 use crate::segment::format::DATA_OFF;
-use crate::segment::scan::{forge, scan_image};
+use crate::segment::scan::{compare, forge, scan_image};
 use crate::segment::verify::verify_segment;
 
 /// Offset and length of every block of an intact image.
@@ -354,6 +354,7 @@ proptest! {
         cut in any::<prop::sample::Index>(), shorten in any::<bool>(), lie in any::<bool>(),
     ) {
         let mut image = small_file(2);
+        let intact = image.clone();
         let blocks = blocks_of(&image);
         let (written, _) = read_image(&image).unwrap();
         for (at, value) in edits {
@@ -363,8 +364,11 @@ proptest! {
         if lie {
             // Forged: rows may be anything now, but reading must stay within bounds.
             forge(&mut image, &blocks);
-        } else if let Some((read, _)) = read_image(&image) {
-            assert_subset(&read, &written);
+        } else {
+            compare(&intact, &image);
+            if let Some((read, _)) = read_image(&image) {
+                assert_subset(&read, &written);
+            }
         }
         if shorten {
             image.truncate(cut.index(image.len()));
