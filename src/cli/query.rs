@@ -24,7 +24,7 @@ Examples:
 Values in tables are rounded and carry their unit; --json has them in full, in base units (seconds, bytes, 1 = 100 %).
 
 Selectors: name, name{label=\"value\",other!=\"value\"}, {label=\"value\"}, *
-Statistics: count, sum, min, max, mean, last, rate (a second), and percentiles: p50, p99, p99.9
+Statistics: count, sum, min, max, mean (of a counter: per window), last, rate (a second), and percentiles: p50, p99, p99.9
 Times: Unix seconds (1700000000.5), RFC 3339 (2026-11-24T10:00:00Z), now, or a time ago (-5m, -1.5h)
 
 Exit codes: 0 done, 2 the path cannot be read, holds no segments, or an argument is wrong.")]

@@ -1,6 +1,6 @@
 //! One pass over the files, adding up what was asked for.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::result::{EventRecord, LedgerRecord, QueryResult, SeriesResult, Step};
 use super::tally::Tally;
@@ -8,7 +8,7 @@ use super::{Selector, Stat};
 use crate::aggregate::{Scheme, Stats};
 use crate::detect::Severity;
 use crate::record::{Kind, Unit};
-use crate::segment::{Directory, HistRows, LedgerReport, Rows, ScalarRow, Segment, SeriesEntry, text};
+use crate::segment::{Damages, Directory, HistRows, LedgerReport, Rows, ScalarRow, Segment, SeriesEntry, text};
 
 /// What is asked.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +72,9 @@ pub fn evaluate(directory: &Directory, query: &Query) -> QueryResult {
         series: Vec::new(),
         by_identity: HashMap::new(),
         runs: HashMap::new(),
+        damages: Damages::default(),
+        rate: query.stats.contains(&Stat::Rate),
+        covered: (i64::MAX, i64::MIN),
         out: QueryResult {
             anomalies: query.anomalies.then(Vec::new),
             ledger: query.ledger.then(Vec::new),
@@ -81,7 +84,7 @@ pub fn evaluate(directory: &Directory, query: &Query) -> QueryResult {
     for segment in directory.segments() {
         match segment {
             Ok(segment) => pass.file(&segment),
-            Err(damage) => pass.out.damages.push(damage),
+            Err(damage) => pass.damages.push(damage),
         }
     }
     pass.finish()
@@ -91,13 +94,14 @@ type Identity = (String, Vec<(String, String)>);
 
 /// What must agree for rows to be added up, beside the identity: two runs may have used a name for different things,
 /// and a histogram's buckets mean nothing in another scheme (scale as its bits).
-type Measure = Option<(Kind, Unit, u64, u64)>;
+type Measure = Option<(Option<Kind>, Unit, u64, u64)>;
 
 /// A chosen series.
 struct Series {
     identity: Identity,
     kind: Option<Kind>,
     unit: Unit,
+    /// `None` where its description was lost.
     scheme: Option<Scheme>,
     steps: BTreeMap<i64, Sum>,
 }
@@ -140,19 +144,24 @@ struct Pass<'a> {
     by_identity: HashMap<(Identity, Measure), usize>,
     /// Numbers are the same in all files of a run, so that a file whose dictionary is damaged can borrow.
     runs: HashMap<u128, Numbers>,
+    damages: Damages,
+    /// Whether rates are asked for, which need to know what time is covered.
+    rate: bool,
+    /// Start of the first and end of the last window in the range, whichever series they touched.
+    covered: (i64, i64),
     out: QueryResult,
 }
 
 impl Pass<'_> {
     fn file(&mut self, segment: &Segment) {
-        self.out.damages.extend_from_slice(segment.damages());
+        self.damages.extend(segment.damages().iter().cloned());
         let mut numbers = self.runs.remove(&segment.run_id()).unwrap_or_default();
         let mut searched = false;
         for block in segment.blocks() {
             let block = match block {
                 Ok(block) => block,
                 Err(damage) => {
-                    self.out.damages.push(damage);
+                    self.damages.push(damage);
                     continue;
                 }
             };
@@ -161,7 +170,7 @@ impl Pass<'_> {
                 "SCALAR" => !self.query.stats.is_empty() && self.query.overlaps(block.time_range()),
                 "HIST" => self.quantiles && self.query.overlaps(block.time_range()),
                 "EVENT" => self.query.anomalies && self.query.overlaps(block.time_range()),
-                "LEDGER" => self.query.ledger && self.query.overlaps(block.time_range()),
+                "LEDGER" => (self.query.ledger || self.rate) && self.query.overlaps(block.time_range()),
                 _ => false,
             };
             if !wanted {
@@ -170,7 +179,7 @@ impl Pass<'_> {
             let rows = match block.rows_in(segment) {
                 Ok(rows) => rows,
                 Err(damage) => {
-                    self.out.damages.push(damage);
+                    self.damages.push(damage);
                     continue;
                 }
             };
@@ -206,6 +215,12 @@ impl Pass<'_> {
                     }
                 }
                 Rows::Ledger(rows) => {
+                    for row in rows.iter().filter(|row| self.query.covers(row.ts_ns)) {
+                        self.cover(row.ts_ns, row.end_ns);
+                    }
+                    if !self.query.ledger {
+                        continue;
+                    }
                     let run_id = format!("{:032x}", segment.run_id());
                     let rows = rows.iter().filter(|row| self.query.covers(row.ts_ns));
                     self.out.ledger.get_or_insert_default().extend(rows.map(|row| LedgerRecord {
@@ -222,11 +237,14 @@ impl Pass<'_> {
         self.runs.insert(segment.run_id(), numbers);
     }
 
+    fn cover(&mut self, start_ns: i64, end_ns: i64) {
+        self.covered = (self.covered.0.min(start_ns), self.covered.1.max(end_ns));
+    }
+
     fn dict(&mut self, entries: Vec<SeriesEntry>, numbers: &mut Numbers) {
         for entry in entries {
             let chosen = self.query.selector.matches(&entry.name, &entry.labels);
-            let at =
-                chosen.then(|| self.add(entry.name, entry.labels, Some(entry.kind), entry.unit, Some(entry.scheme)));
+            let at = chosen.then(|| self.add(entry.name, entry.labels, entry.kind, entry.unit, Some(entry.scheme)));
             numbers.insert(entry.series, at);
         }
     }
@@ -241,7 +259,7 @@ impl Pass<'_> {
         scheme: Option<Scheme>,
     ) -> usize {
         let identity = (name, labels);
-        let measure = kind.zip(scheme).map(|(kind, scheme)| (kind, unit, scheme.scale.to_bits(), scheme.highest));
+        let measure = scheme.map(|scheme| (kind, unit, scheme.scale.to_bits(), scheme.highest));
         let key = (identity.clone(), measure);
         if let Some(&at) = self.by_identity.get(&key) {
             return at;
@@ -271,9 +289,10 @@ impl Pass<'_> {
     fn scalar(&mut self, rows: &[ScalarRow], numbers: &mut Numbers, segment: &Segment) {
         let query = self.query;
         for row in rows.iter().filter(|row| query.covers(row.ts_ns)) {
+            self.cover(row.ts_ns, row.end_ns);
             let Some(at) = self.number(row.series, numbers, segment) else { continue };
             let Some(series) = self.series.get_mut(at) else { continue };
-            self.out.unnamed_rows += u64::from(series.kind.is_none());
+            self.out.unnamed_rows += u64::from(series.scheme.is_none());
             let sum = series.steps.entry(query.step_of(row.ts_ns)).or_default();
             // Files of two runs may overlap; the latest value is the one of the latest window.
             let last = if row.ts_ns >= sum.last_ns { row.last } else { f64::NAN };
@@ -306,7 +325,8 @@ impl Pass<'_> {
         let query = self.query;
         for series in self.series.drain(..).filter(|series| !series.steps.is_empty()) {
             let (name, labels) = series.identity;
-            let steps = series.steps.into_iter().map(|(number, sum)| step(query, number, sum, series.scheme));
+            let (kind, scheme, covered) = (series.kind, series.scheme, self.covered);
+            let steps = series.steps.into_iter().map(|(number, sum)| step(query, number, sum, kind, scheme, covered));
             self.out.series.push(SeriesResult {
                 series: text::series(&name, &labels),
                 name,
@@ -317,9 +337,8 @@ impl Pass<'_> {
             });
         }
         self.out.series.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
-        // Dictionaries are searched again where one is damaged, and would be listed twice.
-        let mut seen = HashSet::new();
-        self.out.damages.retain(|damage| seen.insert((damage.file.clone(), damage.offset, damage.reason.clone())));
+        self.out.damages_total = self.damages.total();
+        self.out.damages = std::mem::take(&mut self.damages).into_kept();
         if let Some(anomalies) = &mut self.out.anomalies {
             anomalies.sort_by_key(|anomaly| (anomaly.time_ns, anomaly.id));
         }
@@ -338,13 +357,16 @@ fn names_unknown(rows: &Rows, numbers: &Numbers) -> bool {
     }
 }
 
-fn step(query: &Query, number: i64, sum: Sum, scheme: Option<Scheme>) -> Step {
+fn step(query: &Query, number: i64, sum: Sum, kind: Option<Kind>, scheme: Option<Scheme>, covered: (i64, i64)) -> Step {
     let (from_ns, to_ns) = if query.step().is_some() {
-        (query.step_start(number), query.step_start(number.saturating_add(1)))
+        let (from, to) = (query.step_start(number), query.step_start(number.saturating_add(1)));
+        (from.max(query.from_ns.unwrap_or(i64::MIN)), to.min(query.to_ns.unwrap_or(i64::MAX)))
     } else {
         (query.from_ns.unwrap_or(sum.start_ns), query.to_ns.unwrap_or(sum.end_ns))
     };
-    let seconds = (i128::from(to_ns) - i128::from(from_ns)) as f64 / 1e9;
+    // A step may begin before the history or end behind it; what was not watched is no time without events.
+    let (start, end) = (from_ns.max(covered.0), to_ns.min(covered.1));
+    let seconds = (i128::from(end) - i128::from(start)).max(0) as f64 / 1e9;
     let Sum { stats, windows, tally, lowest, highest, .. } = sum;
     let buckets = scheme.map(|scheme| tally.into_buckets(scheme));
     let value = |stat: &Stat| {
@@ -355,6 +377,8 @@ fn step(query: &Query, number: i64, sum: Sum, scheme: Option<Scheme>) -> Step {
             Stat::Sum => stats.sum,
             Stat::Min => stats.min,
             Stat::Max => stats.max,
+            // Each increment is 1, and so is their mean; of use is how many a window brings.
+            Stat::Mean if kind == Some(Kind::Counter) => stats.sum / windows as f64,
             Stat::Mean => stats.mean(),
             Stat::Last => stats.last,
             Stat::Rate => stats.count as f64 / seconds,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Stat;
 use crate::segment::text::{self, printable, rfc3339, table, thousands};
-use crate::segment::{Damage, LedgerReport, VerdictRow};
+use crate::segment::{Damage, LedgerReport, VerdictRow, write_damages};
 
 /// The answer to a [`super::Query`].
 #[derive(Clone, Debug, Default, Serialize)]
@@ -22,8 +22,11 @@ pub struct QueryResult {
     pub ledger: Option<Vec<LedgerRecord>>,
     /// Rows whose series' description was lost to damage. They are listed as series `unknown_series`.
     pub unnamed_rows: u64,
-    /// What could not be read. Everything else is in the answer.
+    /// What could not be read, the first 1,000 places of it, and copies of files, which were left out. Everything else is
+    /// in the answer.
     pub damages: Vec<Damage>,
+    /// How many damages there are.
+    pub damages_total: u64,
 }
 
 /// A series in an answer.
@@ -46,9 +49,10 @@ pub struct SeriesResult {
 /// The figures of one series over one step, or over the whole range.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
-    /// Start of the step, or of the first window where no start was asked for; nanoseconds since the Unix epoch.
+    /// Start of the step, or of the first window where no start was asked for; nanoseconds since the Unix epoch. Rates
+    /// are over as much of the step as the files cover.
     pub from_ns: i64,
-    /// End of the step, or of the last window where no end was asked for.
+    /// End of the step, at most that of the range, or of the last window where no end was asked for.
     pub to_ns: i64,
     /// Windows in which the series received something.
     pub windows: u64,
@@ -152,9 +156,8 @@ impl QueryResult {
             let rows = thousands(self.unnamed_rows);
             out.push_str(&format!("{rows} rows belong to series whose description was lost to damage\n"));
         }
-        for damage in &self.damages {
-            out.push_str(&format!("damage: {damage}\n"));
-        }
+        // Writing to a string does not fail.
+        let _ = write_damages(&mut out, &self.damages, self.damages_total);
         out
     }
 }

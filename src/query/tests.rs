@@ -125,6 +125,52 @@ fn anomalies_and_accounts() {
     assert!(answer(dir.path(), &query).anomalies.unwrap().is_empty());
 }
 
+/// A step that begins before the history or ends behind it, or the range, is only as long as what it covers.
+#[test]
+fn rates_are_over_the_time_that_is_covered() {
+    let dir = tempfile::tempdir().unwrap();
+    let windows: Vec<_> = (0..25).map(|_| (10, Some(1.0), vec![])).collect();
+    written(dir.path(), &windows);
+    let rates = |from: Option<i64>, to: Option<i64>, step: Option<i64>| -> Vec<f64> {
+        let mut query = ask(dir.path(), "actions", &["rate"]);
+        query.from_ns = from.map(|at| START + at * SECOND);
+        query.to_ns = to.map(|at| START + at * SECOND);
+        query.step_ns = step.map(|step| step * SECOND);
+        let result = answer(dir.path(), &query);
+        let steps = &result.series[0].steps;
+        for step in steps {
+            assert!(query.from_ns.is_none_or(|from| step.from_ns >= from), "{steps:?}");
+            assert!(query.to_ns.is_none_or(|to| step.to_ns <= to), "{steps:?}");
+        }
+        steps.iter().map(|step| step.values["rate"].unwrap()).collect()
+    };
+    assert_eq!(rates(None, None, None), [10.0]);
+    assert_eq!(rates(None, None, Some(10)), [10.0; 3], "the last step has 5 of 10 seconds");
+    assert_eq!(rates(Some(0), Some(14), Some(10)), [10.0; 2], "the range ends within the last step");
+    assert_eq!(rates(Some(-7), None, Some(10)), [10.0; 4], "the history begins within the first step");
+    assert_eq!(rates(Some(-60), Some(600), None), [10.0], "the range reaches past the history on both sides");
+}
+
+/// A series is not touched in every window: its rate is still over all the time that was covered.
+#[test]
+fn a_rate_counts_the_windows_without_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    let windows: Vec<_> = (0..20).map(|at| (u64::from(at == 7), Some(1.0), vec![])).collect();
+    written(dir.path(), &windows);
+    let mut query = ask(dir.path(), "actions", &["rate"]);
+    query.step_ns = Some(10 * SECOND);
+    assert_eq!(answer(dir.path(), &query).series[0].steps[0].values["rate"], Some(0.1));
+}
+
+/// Each increment is 1, and so would be their mean: what is of use is the mean of the windows.
+#[test]
+fn the_mean_of_a_counter_is_per_window() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), &[(3, None, vec![]), (0, None, vec![]), (7, None, vec![])]);
+    let result = answer(dir.path(), &ask(dir.path(), "actions", &["mean"]));
+    assert_eq!(result.series[0].steps[0].values["mean"], Some(5.0));
+}
+
 /// Every single block of a file is damaged in turn: the rows of all others are in the answer.
 #[test]
 fn a_damaged_block_costs_that_block_only() {

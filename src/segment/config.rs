@@ -19,7 +19,7 @@ pub(crate) struct StoreConfig {
     pub(crate) sync_interval: Option<Duration>,
     /// Remove the oldest files beyond this size in all. 512 MiB.
     pub(crate) retain_bytes: u64,
-    /// Remove files older than this. 7 d.
+    /// Remove files older than this, in recorded time: see `docs/format/segment.md`, section 2. 7 d.
     pub(crate) retain_age: Duration,
     /// Stop storing while less than this, or 2 % of the disk, is free; 0 turns both off. 64 MiB.
     pub(crate) min_free_bytes: u64,
@@ -102,7 +102,7 @@ impl fmt::Display for StoreError {
             ),
             StoreError::Open { dir, source } => write!(
                 out,
-                "cannot use {} for segments: {source}; check that it is a directory this process may write to",
+                "cannot use {} for segments: {source}; it must be a directory that this process, and no other user, may write to",
                 dir.display()
             ),
             StoreError::Full { dir, detail } => write!(

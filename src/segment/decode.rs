@@ -3,6 +3,9 @@
 //! A body comes here only after its checksum matched, so what fails below was written wrongly or forged. Nothing is
 //! allocated beyond the size of the body, and no offset or length in it is believed.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use bytemuck::Pod;
 
 use super::format::{
@@ -14,12 +17,16 @@ use super::rows::{
 use crate::aggregate::Scheme;
 use crate::ledger::Ledger;
 use crate::record::{Kind, Unit};
+use crate::sync::Arc;
 
 /// Why a body with a valid checksum cannot be understood.
 pub(crate) type Malformed = &'static str;
 
 /// Decodes a body.
 pub(crate) fn decode(header: &BlockHeader, body: &[u8]) -> Result<Rows, Malformed> {
+    if !matches!(header.kind, DICT..=RECOVERY) {
+        return Ok(Rows::Unknown);
+    }
     if header.codec != 0 || header.flags != 0 {
         return Err("block uses a codec or flag this reader does not know: use a newer release of afferent");
     }
@@ -179,8 +186,9 @@ fn dict(columns: &Columns) -> Result<Vec<SeriesEntry>, Malformed> {
         out.push(SeriesEntry {
             series: series.get(row),
             name: own(strings.get(name.get(row))?)?,
-            kind: Kind::from_code(kind.get(row)).ok_or("series is of an unknown kind")?,
-            unit: Unit::from_code(unit.get(row)).ok_or("series has an unknown unit")?,
+            // A later minor version may have more of both; all else of the series is as good as ever.
+            kind: Kind::from_code(kind.get(row)),
+            unit: Unit::from_code(unit.get(row)).unwrap_or(Unit::None),
             help: own(strings.get(help.get(row))?)?,
             labels,
             scheme,
@@ -258,20 +266,23 @@ fn event(columns: &Columns) -> Result<Vec<EventRow>, Malformed> {
     let items = detector.len().min(verdict_score.len()).min(low.len()).min(high.len());
     let off = columns.offsets(8, items)?;
     let strings = columns.strings()?;
+    // Few names, used by every row: each is held once.
+    let mut names: HashMap<u32, Arc<str>> = HashMap::new();
     let mut out = Vec::with_capacity(columns.rows);
     for row in 0..columns.rows {
         let mut verdicts = Vec::new();
         for at in range(&off, row) {
-            let name = strings.get(detector.get(at))?;
-            if name.len() > 256 {
-                return Err("detector name is longer than 256 bytes");
-            }
-            verdicts.push(VerdictRow {
-                detector: name.to_owned(),
-                score: verdict_score.get(at),
-                low: low.get(at),
-                high: high.get(at),
-            });
+            let detector = match names.entry(detector.get(at)) {
+                Entry::Occupied(known) => Arc::clone(known.get()),
+                Entry::Vacant(place) => {
+                    let name = strings.get(*place.key())?;
+                    if name.len() > 256 {
+                        return Err("detector name is longer than 256 bytes");
+                    }
+                    Arc::clone(place.insert(name.into()))
+                }
+            };
+            verdicts.push(VerdictRow { detector, score: verdict_score.get(at), low: low.get(at), high: high.get(at) });
         }
         out.push(EventRow {
             ts_ns: ts.get(row),

@@ -1,5 +1,7 @@
 //! A directory of segments as one history.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,7 @@ impl Directory {
     /// Files that are being built or were quarantined are left out.
     ///
     /// # Errors
-    /// If the path cannot be read or holds no segment files.
+    /// If the path cannot be read, holds no segment files, or none of those it holds can be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Directory, OpenError> {
         let path = path.as_ref();
         let io = |source| OpenError::Io { path: path.to_owned(), source };
@@ -37,7 +39,9 @@ impl Directory {
         }
         // By name first: names sort in order of creation, within a stream and, by their times, as well as can be said.
         files.sort_by(|a, b| (a.parent(), a.file_name()).cmp(&(b.parent(), b.file_name())));
-        Ok(Directory { path: path.to_owned(), files })
+        let directory = Directory { path: path.to_owned(), files };
+        directory.check_one()?;
+        Ok(directory)
     }
 
     /// The path it was opened by.
@@ -52,26 +56,48 @@ impl Directory {
         &self.files
     }
 
-    /// Opens the files one after the other. One that cannot be opened comes as damage to the file as a whole; one that
+    /// Whether there is anything to read: at least one file can be opened.
+    fn check_one(&self) -> Result<(), OpenError> {
+        let mut first = None;
+        for path in &self.files {
+            match Segment::open(path) {
+                Ok(_) => return Ok(()),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or_else(|| OpenError::Empty { path: self.path.clone() }))
+    }
+
+    /// Opens the files one after the other. One that is a copy of an earlier one comes as [`DamageKind::Duplicate`]; one that cannot be opened comes as damage to the file as a whole; one that
     /// retention removed since the directory was listed is left out.
     pub fn segments(&self) -> impl Iterator<Item = Result<Segment, Damage>> + '_ {
-        self.files.iter().filter_map(|path| match Segment::open(path) {
+        let mut seen: HashMap<u128, &Path> = HashMap::new();
+        self.files.iter().filter_map(move |path| match Segment::open(path) {
             Err(OpenError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => Some(Err(unopened(path, &error))),
-            Ok(segment) => Some(Ok(segment)),
+            Err(error) => Some(Err(unopened(path, DamageKind::File, error.to_string()))),
+            Ok(segment) => match seen.entry(segment.file_id()) {
+                Entry::Occupied(first) => {
+                    let reason = format!("a copy of {}: it is left out", first.get().display());
+                    Some(Err(unopened(path, DamageKind::Duplicate, reason)))
+                }
+                Entry::Vacant(place) => {
+                    place.insert(path);
+                    Some(Ok(segment))
+                }
+            },
         })
     }
 }
 
-/// What to report about a file that could not be opened.
-fn unopened(path: &Path, error: &OpenError) -> Damage {
+/// What to report about a file that is not read.
+fn unopened(path: &Path, kind: DamageKind, reason: String) -> Damage {
     Damage {
         file: path.to_owned(),
         block: None,
         offset: 0,
         bytes: fs::metadata(path).map_or(0, |meta| meta.len()),
-        kind: DamageKind::File,
-        reason: error.to_string(),
+        kind,
+        reason,
     }
 }
 
@@ -80,8 +106,8 @@ fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Resul
         let entry = entry?;
         let name = entry.file_name();
         let kind = entry.file_type()?;
-        let hidden = name.to_str().is_none_or(|name| name.starts_with("tmp.") || name.starts_with('.'));
-        if hidden || name == "quarantine" {
+        let text = name.to_string_lossy();
+        if text.starts_with("tmp.") || text.starts_with('.') || name == "quarantine" {
             continue;
         }
         if kind.is_dir() && depth > 0 {

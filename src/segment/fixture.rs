@@ -123,7 +123,7 @@ pub(crate) fn image(windows: usize) -> (Vec<u8>, Vec<(usize, usize)>) {
         }
         batch.push_window(&published);
         batch.set_dict(if at == 0 { source.infos.clone() } else { Vec::new() });
-        writer.commit(&batch, birth.created).unwrap();
+        writer.commit(&batch, u64::MAX, birth.created).unwrap();
         batch.clear();
     }
     writer.close(birth.created).unwrap();

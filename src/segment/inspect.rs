@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::State;
-use super::damage::{Damage, OpenError};
+use super::damage::{Damage, Damages, OpenError, write_damages};
 use super::directory::Directory;
 use super::reader::Segment;
 use super::rows::{LedgerRow, RecoveryRow, Rows};
 use super::text::{self, printable, rfc3339, thousands};
 use crate::ledger::Ledger;
+use crate::record::Kind;
 
 /// What [`inspect`] found.
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectReport {
     /// The path that was inspected.
+    #[serde(serialize_with = "text::lossy_path")]
     pub path: PathBuf,
     /// The files, in the order of their creation.
     pub files: Vec<FileInspect>,
@@ -35,14 +37,17 @@ pub struct InspectReport {
     pub runs: Vec<RunInspect>,
     /// What engines found at their start.
     pub recoveries: Vec<RecoveryRow>,
-    /// Everything that could not be read.
+    /// What could not be read, the first 1,000 places of it, and copies of files, which were left out.
     pub damages: Vec<Damage>,
+    /// How many damages there are.
+    pub damages_total: u64,
 }
 
 /// What [`inspect`] found in one file.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileInspect {
     /// The file.
+    #[serde(serialize_with = "text::lossy_path")]
     pub file: PathBuf,
     /// Random id of the file, in hexadecimal.
     pub file_id: String,
@@ -153,7 +158,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<InspectReport, OpenError> {
     let directory = Directory::open(path)?;
     let mut gather = Gather::default();
     let mut files = Vec::new();
-    let mut damages = Vec::new();
+    let mut damages = Damages::default();
     for segment in directory.segments() {
         match segment {
             Ok(segment) => files.push(gather.file(&segment, &mut damages)),
@@ -162,7 +167,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<InspectReport, OpenError> {
     }
     Ok(InspectReport {
         path: directory.path().to_owned(),
-        bytes: files.iter().map(|file| file.bytes).sum(),
+        bytes: files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.bytes)),
         from_ns: files.iter().filter_map(|file| file.from_ns).min(),
         to_ns: files.iter().filter_map(|file| file.to_ns).max(),
         files,
@@ -170,7 +175,8 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<InspectReport, OpenError> {
         rows: gather.rows,
         runs: gather.runs,
         recoveries: gather.recoveries,
-        damages,
+        damages_total: damages.total(),
+        damages: damages.into_kept(),
     })
 }
 
@@ -183,8 +189,8 @@ struct Gather {
 }
 
 impl Gather {
-    fn file(&mut self, segment: &Segment, damages: &mut Vec<Damage>) -> FileInspect {
-        damages.extend_from_slice(segment.damages());
+    fn file(&mut self, segment: &Segment, damages: &mut Damages) -> FileInspect {
+        damages.extend(segment.damages().iter().cloned());
         let (mut blocks, mut from_ns, mut to_ns) = (0, None::<i64>, None::<i64>);
         let mut names: BTreeMap<u32, String> = BTreeMap::new();
         let mut last: Option<LedgerRow> = None;
@@ -197,14 +203,15 @@ impl Gather {
                 }
             };
             blocks += 1;
-            *self.rows.entry(block.kind()).or_default() += u64::from(block.row_count());
+            let rows_of_kind = self.rows.entry(block.kind()).or_default();
+            *rows_of_kind = rows_of_kind.saturating_add(u64::from(block.row_count()));
             match rows {
                 Rows::Dict(entries) => {
                     for entry in entries {
                         let name = text::series(&entry.name, &entry.labels);
                         self.series.entry(name.clone()).or_insert_with(|| SeriesInspect {
                             series: name.clone(),
-                            kind: entry.kind.name(),
+                            kind: entry.kind.map_or("unknown", Kind::name),
                             unit: entry.unit.suffix(),
                             windows: 0,
                         });
@@ -233,7 +240,7 @@ impl Gather {
             state: segment.state(),
             created_ns: segment.header.created_real_ns,
             last_commit_ns: segment.last_account().map(|(_, slot, _)| slot.last_real_ns),
-            bytes: segment.committed(),
+            bytes: segment.committed_bytes(),
             blocks,
             from_ns,
             to_ns,
@@ -257,7 +264,7 @@ impl Gather {
 
 impl fmt::Display for InspectReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}", self.path.display())?;
+        writeln!(out, "{}", text::path(&self.path))?;
         if let (Some(from), Some(to)) = (self.from_ns, self.to_ns) {
             writeln!(out, "windows  {} to {}", rfc3339(from), rfc3339(to))?;
         }
@@ -268,7 +275,7 @@ impl fmt::Display for InspectReport {
         let mut table = vec![["file", "state", "blocks", "bytes", "created"].map(String::from).to_vec()];
         for file in &self.files {
             table.push(vec![
-                file.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+                file.file.file_name().map(|name| printable(&name.to_string_lossy())).unwrap_or_default(),
                 file.state.name().into(),
                 thousands(file.blocks),
                 text::bytes(file.bytes),
@@ -298,10 +305,7 @@ impl fmt::Display for InspectReport {
         for row in &self.recoveries {
             writeln!(out, "\nfound at {}: {}: {}", rfc3339(row.ts_ns), printable(&row.file), printable(&row.reason))?;
         }
-        for damage in &self.damages {
-            writeln!(out, "damage: {damage}")?;
-        }
-        Ok(())
+        write_damages(out, &self.damages, self.damages_total)
     }
 }
 

@@ -177,6 +177,9 @@ impl MemoryFile {
 
 impl WriteAt for MemoryFile {
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if offset.saturating_add(bytes.len() as u64) > self.disk.max_file_len() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let written = self.disk.step(bytes.len())?;
         let state = &mut *lock(&self.disk.state);
         let file = self.key(state).and_then(|key| state.files.get_mut(&key));

@@ -38,6 +38,7 @@ mod verify;
 mod writer;
 
 pub use damage::{Damage, DamageKind, OpenError};
+pub(crate) use damage::{Damages, write_damages};
 pub use directory::Directory;
 pub use inspect::{FileInspect, InspectReport, LedgerReport, RunInspect, SeriesInspect, inspect};
 pub use reader::{Block, Blocks, Segment};

@@ -110,8 +110,18 @@ impl Segment {
         let reason = match FileHeader::parse(&page) {
             Ok(header) => {
                 self.header = header;
-                let schema = page.get(SCHEMA_OFF..).unwrap_or_default();
-                if crc(schema) != header.schema_crc {
+                let schema = crc(page.get(SCHEMA_OFF..).unwrap_or_default());
+                if schema != header.schema_crc && self.copy_has(schema) {
+                    // So that the copies are not named: it is the header that differs from them.
+                    self.header.schema_crc = schema;
+                    self.damaged(
+                        None,
+                        252,
+                        4,
+                        DamageKind::Header,
+                        "the checksum of the description of columns is wrong; the copy of the header has the right one",
+                    );
+                } else if schema != header.schema_crc {
                     self.damaged(
                         None,
                         SCHEMA_OFF as u64,
@@ -163,6 +173,17 @@ impl Segment {
         Err(OpenError::NotASegment {
             path: self.path.clone(),
             reason: format!("{reason}, and neither copy of the header is intact"),
+        })
+    }
+
+    /// Whether a copy of the header is the header but for this checksum of the description, the one field that its own
+    /// checksum does not cover.
+    fn copy_has(&self, schema_crc: u32) -> bool {
+        let expected = FileHeader { schema_crc, ..self.header };
+        SLOT_OFFSETS.into_iter().any(|offset| {
+            let mut copy = [0; SCHEMA_OFF];
+            let read = self.source.read_at(offset + SLOT_LEN as u64, &mut copy);
+            read.is_ok() && copy == bytemuck::bytes_of(&expected)
         })
     }
 
@@ -245,6 +266,11 @@ impl Segment {
         self.committed
     }
 
+    /// As much of what is committed as the file is long: the offset may be forged, and sums of it must mean something.
+    pub(crate) fn committed_bytes(&self) -> u64 {
+        self.committed.min(self.file_len)
+    }
+
     /// Offset up to which everything was synced to the disk.
     #[must_use]
     pub fn durable(&self) -> u64 {
@@ -277,7 +303,12 @@ impl Segment {
     /// on behind it.
     #[must_use]
     pub fn blocks(&self) -> Blocks<'_> {
-        Blocks { segment: self, at: DATA_OFF, expected: 0 }
+        self.blocks_within(u64::MAX)
+    }
+
+    /// As [`Segment::blocks`], without the blocks that begin at or after an offset.
+    pub(crate) fn blocks_within(&self, end: u64) -> Blocks<'_> {
+        Blocks { segment: self, at: DATA_OFF, expected: 0, end }
     }
 }
 
@@ -354,6 +385,8 @@ pub struct Blocks<'a> {
     segment: &'a Segment,
     at: u64,
     expected: u64,
+    /// Nothing is looked for here and beyond.
+    end: u64,
 }
 
 impl Iterator for Blocks<'_> {
@@ -361,17 +394,11 @@ impl Iterator for Blocks<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let segment = self.segment;
-        if self.at >= segment.limit {
+        if self.at >= segment.limit.min(self.end) {
             return None;
         }
         if self.at >= segment.committed {
-            // Only a damaged slot leads here. What is not intact was not committed, so it is the end.
-            let block = self.read_block().ok().filter(|block| block.number() >= self.expected);
-            match &block {
-                Some(block) => self.step_over(block),
-                None => self.at = segment.limit,
-            }
-            return block.map(Ok);
+            return self.next_uncertain();
         }
         match self.read_block() {
             Ok(block) if block.number() == self.expected && self.at + block.bytes() <= segment.limit => {
@@ -420,6 +447,47 @@ enum Fault {
 }
 
 impl Blocks<'_> {
+    /// The next block beyond what an intact slot vouches for: only a damaged slot leads here. What is not intact may be
+    /// a damaged block, or a commit that was under way. It is damage where its header is intact or where an intact
+    /// header follows, and the end otherwise.
+    fn next_uncertain(&mut self) -> Option<Result<Block, Damage>> {
+        let uncertain =
+            |what: &str| format!("{what}; whether it was committed is unknown, for a commit slot is damaged");
+        match self.read_block() {
+            Ok(block) => {
+                self.step_over(&block);
+                Some(Ok(block))
+            }
+            Err(Fault::Body(header)) => {
+                let bytes = HEADER_LEN + u64::from(header.body_len);
+                let reason = uncertain("block body checksum does not match");
+                let damage = self.damage(bytes, DamageKind::BlockBody, reason);
+                self.at += bytes;
+                self.expected = header.block_seq + 1;
+                Some(Err(damage))
+            }
+            Err(fault) => {
+                let limit = self.segment.limit;
+                let (at, number) = self.find_header(self.at + ALIGN as u64, limit);
+                let Some(number) = number else {
+                    self.at = limit;
+                    return None;
+                };
+                let (kind, reason) = match fault {
+                    Fault::Io(error) => {
+                        (DamageKind::Unreadable, format!("the disk could not read this place: {error}"))
+                    }
+                    Fault::Header(reason) => (DamageKind::BlockHeader, reason.to_owned()),
+                    Fault::Body(_) | Fault::End => (DamageKind::BlockHeader, "the file ends inside this block".into()),
+                };
+                let damage = self.damage(at - self.at, kind, uncertain(&reason));
+                self.at = at;
+                self.expected = number;
+                Some(Err(damage))
+            }
+        }
+    }
+
     fn step_over(&mut self, block: &Block) {
         self.at += block.bytes();
         self.expected = block.number() + 1;
@@ -457,7 +525,7 @@ impl Blocks<'_> {
     /// Goes to the next intact block header, or to the end, and says what lies between.
     fn resync(&mut self, kind: DamageKind, reason: String) -> Damage {
         let from = self.at;
-        let (at, number) = self.find_header(from + ALIGN as u64);
+        let (at, number) = self.find_header(from + ALIGN as u64, self.segment.committed);
         let mut damage = self.damage(at - from, kind, reason);
         if let Some(number) = number {
             let lost = number.saturating_sub(self.expected);
@@ -470,10 +538,10 @@ impl Blocks<'_> {
         damage
     }
 
-    /// The offset of the first intact header at or after `from` that can follow, and its block's number; the end of
-    /// the committed part where there is none.
-    fn find_header(&self, mut from: u64) -> (u64, Option<u64>) {
-        let end = self.segment.committed;
+    /// The offset of the first intact header at or after `from` that can follow, and its block's number; `end` where
+    /// there is none before.
+    fn find_header(&self, mut from: u64, end: u64) -> (u64, Option<u64>) {
+        let end = end.min(self.end);
         let tag = self.segment.header.tag();
         let mut chunk = vec![0; RESYNC_CHUNK];
         while from < end {

@@ -3,6 +3,7 @@
 use crate::aggregate::Scheme;
 use crate::ledger::Cause;
 use crate::record::{Kind, Unit};
+use crate::sync::Arc;
 
 /// A series as a file's dictionary describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,9 +12,9 @@ pub struct SeriesEntry {
     pub series: u32,
     /// The metric's name.
     pub name: String,
-    /// Counter, gauge or histogram.
-    pub kind: Kind,
-    /// What values are measured in.
+    /// Counter, gauge or histogram; `None` for a kind this reader does not know.
+    pub kind: Option<Kind>,
+    /// What values are measured in; [`Unit::None`] for a unit this reader does not know.
     pub unit: Unit,
     /// Help text; may be empty.
     pub help: String,
@@ -90,7 +91,7 @@ impl HistRows {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct VerdictRow {
     /// Name of the detector.
-    pub detector: String,
+    pub detector: Arc<str>,
     /// Its score, in standard deviations.
     pub score: f64,
     /// Lower end of what it expected.

@@ -84,6 +84,10 @@ impl ReadAt for Vec<u8> {
 
 impl WriteAt for File {
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        // Past the limit the kernel does not return an error but a signal that ends the process.
+        if offset.saturating_add(bytes.len() as u64) > file_size_limit() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         FileExt::write_all_at(self, bytes, offset)
     }
 
@@ -108,6 +112,42 @@ pub(crate) fn open_read(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Refuses a directory in which someone else could plant, replace or remove files: a symbolic link, one that belongs to
+/// another user, or one that group or others may write to.
+pub(crate) fn check_private(dir: &Path) -> io::Result<()> {
+    let denied = |reason: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    // As the caller named it: with a slash at its end a link would be followed.
+    let dir: PathBuf = dir.components().collect();
+    if fs::symlink_metadata(&dir)?.is_symlink() {
+        return denied(format!("{} is a symbolic link: name the directory it points to", dir.display()));
+    }
+    let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits() as i32;
+    let meta = OpenOptions::new().read(true).custom_flags(flags).open(&dir)?.metadata()?;
+    let us = rustix::process::geteuid().as_raw();
+    if meta.uid() != us && meta.uid() != 0 {
+        let owner = meta.uid();
+        return denied(format!("{} belongs to user {owner}, and this process is user {us}: chown it", dir.display()));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return denied(format!("other users may write to {0}: run `chmod go-w {0}`", dir.display()));
+    }
+    Ok(())
+}
+
+/// Refuses a directory whose parent anyone may change, for then anyone may put another directory in its place. A parent
+/// with the sticky bit, such as `/tmp`, is fine, and so is one that a group shares.
+pub(crate) fn check_parent(dir: &Path) -> io::Result<()> {
+    let absolute = std::path::absolute(dir)?;
+    let Some(parent) = absolute.parent() else { return Ok(()) };
+    let mode = fs::metadata(parent)?.mode();
+    if mode & 0o1002 == 0o002 {
+        let reason =
+            format!("anyone may rename what is in {0}: run `chmod o-w {0}` or `chmod +t {0}`", parent.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    Ok(())
+}
+
 /// A directory of the file system.
 #[derive(Debug)]
 pub(crate) struct FsDisk {
@@ -119,6 +159,16 @@ impl FsDisk {
     pub(crate) fn open(dir: &Path) -> io::Result<FsDisk> {
         create_dir(dir)?;
         Ok(FsDisk { dir: dir.to_owned() })
+    }
+
+    /// The directory of what was moved aside, if there is one and it is one: behind a link lie the files of others.
+    fn quarantine(&self) -> io::Result<PathBuf> {
+        let dir = self.dir.join("quarantine");
+        if fs::symlink_metadata(&dir)?.is_dir() {
+            return Ok(dir);
+        }
+        let reason = format!("{} is not a directory of its own: remove it", dir.display());
+        Err(io::Error::new(io::ErrorKind::NotADirectory, reason))
     }
 
     fn list_in(dir: &Path) -> io::Result<Vec<Listed>> {
@@ -138,6 +188,11 @@ impl FsDisk {
     }
 }
 
+/// `RLIMIT_FSIZE` as it is now: anyone with the right may change it while the process runs.
+fn file_size_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX)
+}
+
 pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
         Ok(()) => Ok(()),
@@ -152,7 +207,7 @@ impl Disk for FsDisk {
     }
 
     fn list_quarantine(&self) -> io::Result<Vec<Listed>> {
-        match Self::list_in(&self.dir.join("quarantine")) {
+        match self.quarantine().and_then(|dir| Self::list_in(&dir)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed,
         }
@@ -187,12 +242,18 @@ impl Disk for FsDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         if to.starts_with("quarantine/") {
-            create_dir(&self.dir.join("quarantine"))?;
+            match fs::DirBuilder::new().mode(0o700).create(self.dir.join("quarantine")) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => self.quarantine()?,
+            };
         }
         fs::rename(self.dir.join(from), self.dir.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        if name.starts_with("quarantine/") {
+            self.quarantine()?;
+        }
         fs::remove_file(self.dir.join(name))
     }
 
@@ -212,7 +273,7 @@ impl Disk for FsDisk {
     }
 
     fn max_file_len(&self) -> u64 {
-        rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX)
+        file_size_limit()
     }
 }
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use super::config::{Appended, StoreConfig, StoreCounters, StoreError, Summary};
 use super::encode::Batch;
-use super::recover::{self, RecoveredStream, is_segment_name};
+use super::recover::{self, parse_name};
 use super::rows::RecoveryRow;
-use super::storage::{DirLock, Disk, FsDisk, boot_id, create_dir, is_full, random};
+use super::storage::{DirLock, Disk, FsDisk, boot_id, check_parent, check_private, create_dir, is_full, random};
 use super::writer::{Birth, CommitError, SegmentWriter};
 use super::{Moment, State};
 use crate::detect::Published;
@@ -44,11 +44,22 @@ pub(crate) struct Store {
     /// Whether the current file knows a series.
     named: Vec<bool>,
     recovery: VecDeque<RecoveryRow>,
-    recovered: Vec<RecoveryRow>,
+    /// What an earlier process left; `None` before it was looked at.
+    recovered: Option<Vec<RecoveryRow>>,
     retry_at_ns: Option<i64>,
     problem: Option<String>,
     counters: StoreCounters,
     files: Vec<String>,
+}
+
+/// A file that retention may remove.
+struct Found {
+    /// With `quarantine/` before it, if it is there.
+    name: String,
+    seq: u64,
+    created_ms: i64,
+    bytes: u64,
+    old: bool,
 }
 
 impl fmt::Debug for Store {
@@ -58,21 +69,27 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store in `dir`, which is created where it does not exist, and looks at what an earlier process left.
+    /// Opens the store in `dir`, which is created where it does not exist.
     ///
-    /// What is found never keeps the store from opening; see [`Store::recovered`].
+    /// Cost: a listing of the directory. What an earlier process left is read before the first commit, so that however
+    /// much there is, it does not delay the start of the engine; see [`Store::recovered`].
     ///
     /// # Errors
-    /// If another engine holds the directory, or it cannot be used at all.
+    /// If another engine holds the directory, it cannot be used at all, or others than this user could change it.
     pub(crate) fn open(dir: &Path, config: StoreConfig) -> Result<Store, StoreError> {
         let open = |source: io::Error| StoreError::Open { dir: dir.to_owned(), source };
-        create_dir(dir).map_err(open)?;
+        create_dir(dir).and_then(|()| check_parent(dir)).and_then(|()| check_private(dir)).map_err(open)?;
         let lock = DirLock::take(dir).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => StoreError::Locked { dir: dir.to_owned() },
             _ => open(error),
         })?;
         let stream = dir.join("metrics");
         let disk = FsDisk::open(&stream).map_err(open)?;
+        check_private(&stream).map_err(open)?;
+        match check_private(&stream.join("quarantine")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(open(error)),
+            _ => {}
+        }
         Store::on(Box::new(disk), &stream, Some(lock), config).map_err(open)
     }
 
@@ -87,7 +104,7 @@ impl Store {
         config.segment_bytes = config.segment_bytes.clamp(64 << 10, (config.retain_bytes / 2).max(64 << 10));
         let run_id = random()?;
         let now = (config.clock)();
-        let RecoveredStream { rows, next_seq } = recover::recover(&*disk, now);
+        let next_seq = recover::next_seq(&*disk);
         Ok(Store {
             config,
             dir: dir.to_owned(),
@@ -102,8 +119,8 @@ impl Store {
             batch: Batch::default(),
             infos: Vec::new(),
             named: Vec::new(),
-            recovery: rows.iter().take(RECOVERY_ROWS).cloned().collect(),
-            recovered: rows,
+            recovery: VecDeque::new(),
+            recovered: None,
             retry_at_ns: None,
             problem: None,
             counters: StoreCounters::default(),
@@ -150,6 +167,7 @@ impl Store {
     /// # Errors
     /// If the commit failed: the windows it held are lost and counted, and the next commit tries anew.
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        self.judge_earlier();
         if self.batch.is_empty() && self.recovery.is_empty() {
             return Ok(());
         }
@@ -187,6 +205,17 @@ impl Store {
         Ok(())
     }
 
+    /// Looks at what an earlier process left, once.
+    fn judge_earlier(&mut self) {
+        if self.recovered.is_some() {
+            return;
+        }
+        let scan_bytes = self.config.segment_bytes.saturating_mul(2);
+        let rows = recover::recover(&*self.disk, scan_bytes, (self.config.clock)());
+        self.recovery.extend(rows.iter().take(RECOVERY_ROWS).cloned());
+        self.recovered = Some(rows);
+    }
+
     fn try_commit(&mut self, now: Moment) -> Result<u64, StoreError> {
         if self.retry_at_ns.is_some_and(|at| now.mono_ns < at) {
             return Err(StoreError::Waiting { cause: self.problem.clone().unwrap_or_default() });
@@ -201,7 +230,7 @@ impl Store {
         let Some(writer) = self.writer.as_mut() else {
             return Err(StoreError::Waiting { cause: "no segment file is open".into() });
         };
-        match writer.commit(&self.batch, now) {
+        match writer.commit(&self.batch, self.disk.max_file_len(), now) {
             Ok(bytes) => {
                 for at in fresh {
                     if let Some(named) = self.named.get_mut(at) {
@@ -274,7 +303,7 @@ impl Store {
         let mut batch = Batch::default();
         batch.set_dict(known.filter_map(|(info, _)| info.clone()).collect());
         // Without room for it the file is complete all the same.
-        let _ = writer.commit(&batch, now);
+        let _ = writer.commit(&batch, self.disk.max_file_len(), now);
     }
 
     fn give_up(&mut self, now: Moment, reason: &str) {
@@ -347,26 +376,48 @@ impl Store {
     }
 
     /// Removes what is too old, and the oldest of what is too much, so that one more file fits.
+    ///
+    /// Age is recorded time, not the distance of two readings of the wall clock: the gap between two neighbouring files
+    /// counts for as long as a file can take, and no longer. So neither a clock that is years off nor a long pause
+    /// removes history at a start.
     fn retain(&mut self, now: Moment) {
-        let Ok(mut listed) = self.disk.list() else { return };
-        listed.retain(|file| file.regular && is_segment_name(&file.name));
-        let mut kept: Vec<(String, u64)> = Vec::new();
+        let mut ours: Vec<Found> = Vec::new();
         // Quarantined files are the first to go.
-        for file in self.disk.list_quarantine().unwrap_or_default() {
-            kept.push((format!("quarantine/{}", file.name), file.bytes));
+        for (prefix, listed) in [("quarantine/", self.disk.list_quarantine()), ("", self.disk.list())] {
+            for file in listed.unwrap_or_default().into_iter().filter(|file| file.regular) {
+                let Some((seq, created_ms)) = parse_name(&file.name) else { continue };
+                ours.push(Found {
+                    name: format!("{prefix}{}", file.name),
+                    seq,
+                    created_ms,
+                    bytes: file.bytes,
+                    old: false,
+                });
+            }
         }
-        kept.extend(listed.into_iter().map(|file| (file.name, file.bytes)));
-        let mut total: u64 = kept.iter().map(|(_, bytes)| bytes).sum();
-        let oldest_ms = now.real_ns / 1_000_000 - nanos(self.config.retain_age) / 1_000_000;
+        self.mark_old(&mut ours, now.real_ns / 1_000_000);
+        let mut total = ours.iter().fold(0_u64, |total, file| total.saturating_add(file.bytes));
         let current = self.writer.as_ref().map(|writer| writer.name.as_str());
-        for (name, bytes) in kept {
-            let too_old = recover::created_ms(&name).is_some_and(|ms| ms < oldest_ms);
+        for Found { name, bytes, old, .. } in ours {
             let too_much = total.saturating_add(self.config.segment_bytes) > self.config.retain_bytes;
-            if Some(name.as_str()) != current && (too_old || too_much) && self.disk.remove(&name).is_ok() {
-                total -= bytes;
+            if Some(name.as_str()) != current && (old || too_much) && self.disk.remove(&name).is_ok() {
+                total = total.saturating_sub(bytes);
                 self.counters.files_removed += 1;
                 self.files.retain(|file| *file != name);
             }
+        }
+    }
+
+    fn mark_old(&self, files: &mut [Found], now_ms: i64) {
+        let longest_ms = nanos(self.config.segment_age).saturating_mul(2) / 1_000_000;
+        let retain_ms = nanos(self.config.retain_age) / 1_000_000;
+        let mut order: Vec<&mut Found> = files.iter_mut().collect();
+        order.sort_by_key(|file| std::cmp::Reverse(file.seq));
+        let (mut age_ms, mut later_ms) = (0_i64, now_ms);
+        for file in order {
+            age_ms = age_ms.saturating_add(later_ms.saturating_sub(file.created_ms).clamp(0, longest_ms));
+            later_ms = file.created_ms;
+            file.old = age_ms > retain_ms;
         }
     }
 
@@ -405,10 +456,11 @@ impl Store {
         self.counters
     }
 
-    /// What an earlier process left that was not closed, as found at the start.
+    /// What an earlier process left that was not closed.
     #[cfg_attr(not(test), expect(dead_code, reason = "readers find it in the RECOVERY rows"))]
-    pub(crate) fn recovered(&self) -> &[RecoveryRow] {
-        &self.recovered
+    pub(crate) fn recovered(&mut self) -> &[RecoveryRow] {
+        self.judge_earlier();
+        self.recovered.as_deref().unwrap_or_default()
     }
 
     /// Commits what waits and closes the file in order.

@@ -1,6 +1,7 @@
 //! Times and sizes for people.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::record::{Unit, humanise};
 
@@ -102,6 +103,16 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 /// Text with control characters made visible, so that a hostile name cannot steer a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+/// A path for people: lossy where it is no text, without control characters.
+pub(crate) fn path(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// A path in JSON: lossy where it is no text, for a report about such a file is better than none.
+pub(crate) fn lossy_path<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::State;
-use super::damage::{Damage, OpenError};
+use super::damage::{Damage, Damages, OpenError, write_damages};
 use super::directory::Directory;
 use super::reader::Segment;
 use super::text;
@@ -15,6 +15,7 @@ use super::text;
 #[derive(Clone, Debug, Serialize)]
 pub struct VerifyReport {
     /// The path that was verified.
+    #[serde(serialize_with = "text::lossy_path")]
     pub path: PathBuf,
     /// Whether every byte up to the last commit of every file is intact. A file whose process was killed is sound up
     /// to its last commit.
@@ -29,14 +30,17 @@ pub struct VerifyReport {
     pub rows: u64,
     /// Bytes up to the last commits.
     pub bytes: u64,
-    /// Everything that is not intact.
+    /// What is not intact, the first 1,000 of it, and copies of files, which were left out.
     pub damages: Vec<Damage>,
+    /// How many damages there are.
+    pub damages_total: u64,
 }
 
 /// What [`verify`] found in one file.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileVerify {
     /// The file.
+    #[serde(serialize_with = "text::lossy_path")]
     pub file: PathBuf,
     /// The state its writer left it in.
     pub state: State,
@@ -85,56 +89,64 @@ pub(crate) fn verify_with(
         rows: 0,
         bytes: 0,
         damages: Vec::new(),
+        damages_total: 0,
     };
+    let mut damages = Damages::default();
     for (done, segment) in directory.segments().enumerate() {
         match segment {
             Ok(segment) => {
-                let (file, damages) = verify_segment(&segment);
-                report.blocks += file.blocks;
-                report.rows += file.rows;
-                report.bytes += file.committed;
+                let file = verify_segment(&segment, &mut damages);
+                report.blocks = report.blocks.saturating_add(file.blocks);
+                report.rows = report.rows.saturating_add(file.rows);
+                report.bytes = report.bytes.saturating_add(segment.committed_bytes());
                 report.ledger_closes &= file.ledger_closes != Some(false);
                 report.files.push(file);
-                report.damages.extend(damages);
             }
-            Err(damage) => report.damages.push(damage),
+            Err(damage) => damages.push(damage),
         }
         progress(done + 1, directory.files().len());
     }
-    report.sound = report.damages.is_empty();
+    report.sound = !damages.any_real();
+    report.damages_total = damages.total();
+    report.damages = damages.into_kept();
     Ok(report)
 }
 
 /// Checks one open file.
-pub(crate) fn verify_segment(segment: &Segment) -> (FileVerify, Vec<Damage>) {
-    let mut damages = segment.damages().to_vec();
-    let (mut blocks, mut rows) = (0, 0);
+pub(crate) fn verify_segment(segment: &Segment, damages: &mut Damages) -> FileVerify {
+    let before = damages.total();
+    damages.extend(segment.damages().iter().cloned());
+    let durable = segment.durable();
+    let (mut blocks, mut rows, mut tail) = (0, 0, 0_u64);
     for block in segment.blocks() {
         match block.and_then(|block| block.rows_in(segment).map(|_| block)) {
             Ok(block) => {
                 blocks += 1;
                 rows += u64::from(block.row_count());
             }
-            Err(damage) => damages.push(damage),
+            Err(damage) => {
+                if damage.offset >= durable {
+                    tail = tail.saturating_add(damage.bytes);
+                }
+                damages.push(damage);
+            }
         }
     }
-    let durable = segment.durable();
-    let tail = |damage: &&Damage| damage.block.is_some() && damage.offset >= durable;
     let clean = segment.state() == State::Clean;
-    let file = FileVerify {
+    let damaged = damages.total() - before;
+    FileVerify {
         file: segment.path().to_owned(),
         state: segment.state(),
-        sound: damages.is_empty(),
+        sound: damaged == 0,
         blocks,
         rows,
         committed: segment.committed(),
         durable,
         uncommitted_bytes: segment.file_len().saturating_sub(segment.committed()),
-        lost_tail_bytes: if clean { 0 } else { damages.iter().filter(tail).map(|damage| damage.bytes).sum() },
-        damages: damages.len() as u64,
+        lost_tail_bytes: if clean { 0 } else { tail },
+        damages: damaged,
         ledger_closes: segment.last_account().map(|(_, _, closes)| closes),
-    };
-    (file, damages)
+    }
 }
 
 impl fmt::Display for VerifyReport {
@@ -153,7 +165,7 @@ impl fmt::Display for VerifyReport {
                 ),
                 (false, _) => format!("DAMAGED in {} places", file.damages),
             };
-            writeln!(out, "{}: {what}", file.file.display())?;
+            writeln!(out, "{}: {what}", text::path(&file.file))?;
             write!(
                 out,
                 "  {}, {}, committed to offset {}",
@@ -170,9 +182,7 @@ impl fmt::Display for VerifyReport {
                 None => writeln!(out)?,
             }
         }
-        for damage in &self.damages {
-            writeln!(out, "damage: {damage}")?;
-        }
+        write_damages(out, &self.damages, self.damages_total)?;
         writeln!(
             out,
             "{}: {}, {}, {}, {}",

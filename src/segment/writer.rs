@@ -12,6 +12,9 @@ use super::format::{
 use super::storage::{Disk, WriteAt};
 use super::{Moment, State};
 
+/// Room for blocks that a file must have to be worth creating.
+const LEAST_DATA: u64 = 64 << 10;
+
 /// What a new file is told about itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Birth {
@@ -42,7 +45,6 @@ pub(crate) struct SegmentWriter {
     pub(crate) file_id: [u8; 16],
     pub(crate) created: Moment,
     pub(crate) slot: Slot,
-    max_len: u64,
     buffer: Vec<u8>,
 }
 
@@ -59,6 +61,11 @@ impl SegmentWriter {
         let name = file_name(birth);
         let temporary = format!("tmp.{name}");
         let max_len = disk.max_file_len();
+        if max_len < DATA_OFF + LEAST_DATA {
+            let reason =
+                format!("the process' file size limit (RLIMIT_FSIZE) of {max_len} bytes leaves no room for data");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+        }
         let built = disk.create(&temporary, birth.seg_len.min(max_len)).and_then(|file| {
             let slot = write_frame(&*file, birth)?;
             file.sync()?;
@@ -73,7 +80,6 @@ impl SegmentWriter {
                 file_id: birth.file_id,
                 created: birth.created,
                 slot,
-                max_len,
                 buffer: Vec::new(),
             }),
             Err(error) => {
@@ -90,8 +96,9 @@ impl SegmentWriter {
         self.slot.committed
     }
 
-    /// Writes a batch and commits it. Afterwards it is in the file whole, or, on error, not at all.
-    pub(crate) fn commit(&mut self, batch: &Batch, now: Moment) -> Result<u64, CommitError> {
+    /// Writes a batch and commits it, in a file of at most `max_len` bytes. Afterwards it is in the file whole, or, on
+    /// error, not at all.
+    pub(crate) fn commit(&mut self, batch: &Batch, max_len: u64, now: Moment) -> Result<u64, CommitError> {
         let mut cursor =
             Cursor { tag: self.slot.file_tag, seq: u64::from(self.slot.blocks), offset: self.slot.committed };
         self.buffer.clear();
@@ -110,7 +117,7 @@ impl SegmentWriter {
             next.gathered = ledger.gathered;
             next.flags = if ledger.consistent { next.flags } else { next.flags & !SLOT_CONSISTENT };
         }
-        if next.committed > self.max_len {
+        if next.committed > max_len {
             return Err(CommitError::Limit);
         }
         self.file.write_all_at(self.slot.committed, &self.buffer).map_err(CommitError::Io)?;
@@ -131,16 +138,23 @@ impl SegmentWriter {
         self.slot.durable < self.slot.committed
     }
 
-    /// Closes the file in order.
+    /// Closes the file in order. Where that fails the file says that it was given up, as far as it can be written.
     pub(crate) fn close(mut self, now: Moment) -> io::Result<()> {
+        if let Err(error) = self.try_close(now) {
+            self.give_up(now);
+            return Err(error);
+        }
+        // Only space is at stake here, and retention counts what a file really takes.
+        let _ = self.file.release_reserve();
+        Ok(())
+    }
+
+    fn try_close(&mut self, now: Moment) -> io::Result<()> {
         self.sync()?;
         let mut last = self.slot;
         last.state = State::Clean.code();
         self.write_slot(last, now)?;
-        self.file.sync()?;
-        // Only space is at stake here, and retention counts what a file really takes.
-        let _ = self.file.release_reserve();
-        Ok(())
+        self.file.sync()
     }
 
     /// Gives the file up after an error, saying so in it as far as it can still be written.

@@ -9,6 +9,7 @@ mod cli;
 mod damage;
 mod demo;
 mod kill;
+mod limits;
 mod page;
 mod prometheus;
 mod quantiles;

@@ -62,7 +62,7 @@ fn everything_of_a_window_comes_back() {
     assert_eq!(again, dict);
     for (entry, row) in dict.iter().zip(&first.snapshot.series) {
         assert_eq!((entry.series as usize, &*entry.name), (row.info.id.index(), &*row.info.name));
-        assert_eq!((entry.kind, entry.unit, &*entry.help), (row.info.kind, row.info.unit, &*row.info.help));
+        assert_eq!((entry.kind, entry.unit, &*entry.help), (Some(row.info.kind), row.info.unit, &*row.info.help));
         let labels: Vec<_> = entry.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let expected: Vec<_> = row.info.labels.iter().map(|(key, value)| (&**key, &**value)).collect();
         assert_eq!(labels, expected);
@@ -77,7 +77,7 @@ fn everything_of_a_window_comes_back() {
     assert_eq!((hist.rows.len(), hist.rows[0].n), (1, 4));
     assert_eq!(events.len(), 2);
     assert_eq!((events[0].value, events[0].severity, events[0].completeness), (200.0, 4, 0.5));
-    assert_eq!(events[0].verdicts[1].detector, "iqr");
+    assert_eq!(&*events[0].verdicts[1].detector, "iqr");
     assert_eq!((one[0].window, one[0].ledger), (1, first.snapshot.ledger));
     assert_eq!((two[0].window, two[0].ledger), (2, quiet.snapshot.ledger));
 }
