@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Stat;
+use crate::record::score;
 use crate::segment::text::{self, printable, rfc3339, table, thousands};
 use crate::segment::{Damage, LedgerReport, VerdictRow, write_damages};
 
@@ -166,7 +167,7 @@ impl fmt::Display for EventRecord {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (time, series) = (rfc3339(self.time_ns), printable(&self.series));
         let value = text::value(Some(self.value), self.unit);
-        write!(out, "{time} {}: {series} = {value} (score {:.1}", self.severity, self.score)?;
+        write!(out, "{time} {}: {series} = {value} (score {}", self.severity, score(self.score))?;
         for verdict in &self.verdicts {
             let (low, high) = (text::value(Some(verdict.low), self.unit), text::value(Some(verdict.high), self.unit));
             write!(out, "; {} expected {low} to {high}", printable(&verdict.detector))?;
