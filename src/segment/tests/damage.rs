@@ -322,7 +322,7 @@ fn names_that_are_no_text_are_reported_and_cannot_steer_a_terminal() {
 
 #[test]
 fn a_path_where_nothing_is_a_segment_is_an_error() {
-    let dir = directory_of(&[("a.csv", b"timestamp,value\n1,2\n"), ("b.seg", b""), ("c.seg", &[7; 20_000])]);
+    let dir = directory_of(&[("a.csv", b"timestamp,value\n1,2\n"), ("b.seg", b""), ("c.seg", &vec![7; 20_000])]);
     for path in [dir.path().join("a.csv"), dir.path().join("b.seg"), dir.path().to_owned()] {
         for error in [
             crate::segment::verify(&path).err(),
