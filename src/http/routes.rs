@@ -101,6 +101,18 @@ impl Site {
         reply
     }
 
+    /// The answer to a peer for whom there is no room, written past hyper: head and nothing else.
+    pub(super) fn busy() -> String {
+        let mut head = String::from(
+            "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n",
+        );
+        for (name, value) in ALWAYS {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        head
+    }
+
     fn route(&self, path: &str, query: &str, headers: &HeaderMap) -> Result<Reply, Problem> {
         Ok(match path {
             "/metrics" => self.metrics(headers)?,

@@ -148,9 +148,7 @@ fn admit(stream: TcpStream, site: &Arc<Site>, limits: Limits, connections: &Conn
         let idle = connections.iter().position(|connection| !connection.asked.load(Ordering::Relaxed));
         let Some(idle) = idle.and_then(|at| connections.remove(at)) else {
             // As much as the socket takes at once, which is all of it unless the peer is broken.
-            let _ = stream.try_write(
-                b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-            );
+            let _ = stream.try_write(Site::busy().as_bytes());
             return;
         };
         idle.task.abort();

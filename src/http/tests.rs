@@ -1,5 +1,6 @@
 //! The endpoint as its peers see it: bytes over TCP.
 
+mod engine;
 mod limits;
 mod routes;
 mod rules;

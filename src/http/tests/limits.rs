@@ -114,6 +114,13 @@ fn silent_peers_keep_nobody_out() {
     assert!(until_closed(first) < Duration::from_secs(2));
 }
 
+/// The headers that keep a browser safe, on what is written past hyper as well.
+fn is_safe(answer: &Answer) -> bool {
+    answer.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'"))
+        && answer.header("x-content-type-options") == Some("nosniff")
+        && answer.header("cache-control") == Some("no-store")
+}
+
 /// Whoever has asked is not displaced; who comes then is told to come again.
 #[test]
 fn busy_connections_are_not_displaced() {
@@ -127,6 +134,7 @@ fn busy_connections_are_not_displaced() {
     }
     let refused = fixture.get("/livez");
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert!(is_safe(&refused), "{}", refused.head);
     let mut rest = Vec::new();
     busy[0].read_to_end(&mut rest).unwrap();
     assert!(rest.ends_with(b"}"), "the answer under way is complete");
