@@ -112,7 +112,7 @@ impl EngineBuilder {
 
     /// Keeps every window and anomaly in segment files below this directory, which is created if need be.
     ///
-    /// One engine a directory. Files are at most 16 MiB; the oldest go when they are 7 days old or 512 MiB in all.
+    /// One engine a directory. Files are at most 16 MiB; the oldest go after 7 days of recorded time or beyond 512 MiB in all.
     /// What an earlier process left unfinished is read around and reported, and never keeps the engine from starting.
     pub fn segments(mut self, directory: impl Into<PathBuf>) -> Self {
         self.segments = Some(directory.into());
