@@ -69,16 +69,16 @@
 //!
 //! # Cost
 //!
-//! Medians of `afferent bench record` on 2 cores of a shared virtual machine (Intel Xeon, time-stamp counter), for
-//! orientation. Run it on yours.
+//! Medians of `afferent bench record` on 2 cores of a virtual machine (Intel Xeon, time-stamp counter), for orientation.
+//! Run it on yours.
 //!
 //! | call | ns | limit in the same run |
 //! | --- | --- | --- |
-//! | [`Counter::add`] | 1.4 | thread-local cell: 0.48 |
-//! | [`Histogram::record`], [`Gauge::set`] | 13.1 | time stamp and raw 16-byte push: 13.3 |
-//! | [`Recorder::record`] | 10.0 | the same |
-//! | [`Histogram::record`] while the engine drains | 9.5 | the same |
-//! | [`Histogram::record`], [coarse](time::Timestamps::Coarse) | 2.6 | raw 16-byte push: 1.5 |
+//! | [`Counter::add`] | 1.8 | thread-local cell: 0.48 |
+//! | [`Histogram::record`], [`Gauge::set`] | 10.5 | time stamp and raw 16-byte push: 9.2 |
+//! | [`Recorder::record`] | 9.1 | the same |
+//! | [`Histogram::record`] while the engine drains | 10.6 | the same |
+//! | [`Histogram::record`], [coarse](time::Timestamps::Coarse) | 2.5 | raw 16-byte push: 1.5 |
 //! | [`Histogram::record_many`], a value of 256 | 0.55 | plain 16-byte store: 0.34 |
 //!
 //! The time stamp is most of an exact record. None of these calls takes a lock, makes a system call or allocates, except

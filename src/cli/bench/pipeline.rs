@@ -13,6 +13,7 @@ use crate::Engine;
 use crate::record::{Event, SeriesId, Unit};
 use crate::ring::{Histogram, Recorder};
 use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::time::Clock;
 
 /// Ring of one producer. Larger than the default: at tens of millions of samples a second it must bridge a drain's
 /// pause of a millisecond.
@@ -40,7 +41,7 @@ pub(super) fn figures(repetitions: usize, progress: Progress, stop: &dyn Fn() ->
     if limits.is_empty() {
         return Vec::new();
     }
-    let limit_name = "rtrb push to pop, 16 B, two threads";
+    let limit_name = "time stamp + rtrb push to pop, 16 B";
     vec![rate("saturation", saturated, limit_name, limits.clone()), rate("sustained", sustained, limit_name, limits)]
 }
 
@@ -107,7 +108,7 @@ fn offer(recorder: &mut Recorder, histogram: Histogram, per_second: f64) -> f64 
     }
 }
 
-/// The limit: the same bytes through the same ring to a thread that only adds the values up, in batches.
+/// The limit: the same bytes, stamped the same way, through the same ring to a thread that only adds the values up.
 fn raw_transfer() -> f64 {
     let (mut producer, mut consumer) = RingBuffer::<Event>::new(SLOTS);
     let done = Arc::new(AtomicBool::new(false));
@@ -135,12 +136,13 @@ fn raw_transfer() -> f64 {
             }
         }
     });
+    let clock = Clock::new();
     let start = Instant::now();
-    let mut tick = 0_u32;
+    let mut value = 0.0;
     while start.elapsed() < LENGTH {
         for _ in 0..1_024 {
-            tick = tick.wrapping_add(1);
-            let _ = producer.push(Event { series: SeriesId(1), tick, value: f64::from(tick) });
+            value += 1.0;
+            let _ = producer.push(Event { series: SeriesId(1), tick: clock.tick(), value });
         }
     }
     let elapsed = start.elapsed().as_secs_f64();
