@@ -30,7 +30,14 @@ fn moment(random: &mut Random, trial: usize) -> Duration {
 #[test]
 fn a_hundred_kills_in_one_directory() {
     // A plain `cargo test` takes a sample; `tests/run.sh` runs all.
-    let trials = if std::env::var_os("AFFERENT_REAL").is_some() || std::env::var_os("CI").is_some() { 100 } else { 10 };
+    let set = |name| std::env::var_os(name).is_some();
+    let trials = if set("AFFERENT_LONG") {
+        1_000
+    } else if set("AFFERENT_REAL") || set("CI") {
+        100
+    } else {
+        10
+    };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let data = data.to_str().unwrap();
