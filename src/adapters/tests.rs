@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -378,7 +379,8 @@ fn shared() -> Option<PathBuf> {
         return Some(path);
     }
     assert!(std::env::var_os("CI").is_none(), "{}: no labelled data; set AFFERENT_SHARED", path.display());
-    println!("SKIPPED: no labelled data under {}; set AFFERENT_SHARED", path.display());
+    // Straight to standard error: what a passing test prints is never seen.
+    let _ = writeln!(io::stderr(), "\n!!! LEFT OUT: no labelled data under {}; set AFFERENT_SHARED", path.display());
     None
 }
 

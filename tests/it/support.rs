@@ -1,5 +1,6 @@
 //! What the tests share: the binary, folders, waiting for a condition, and the rule for tests that are left out.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -39,8 +40,13 @@ pub fn real_parts(test: &str) -> bool {
         return true;
     }
     assert!(std::env::var_os("CI").is_none(), "{test}: CI runs every test: call tests/run.sh");
-    eprintln!("\n!!! LEFT OUT: {test}: it needs real parts; `bash tests/run.sh` installs them and runs everything\n");
+    left_out(&format!("{test}: it needs real parts; `bash tests/run.sh` installs them and runs everything"));
     false
+}
+
+/// Straight to standard error: what a passing test prints with `eprintln!` is never seen.
+fn left_out(why: &str) {
+    let _ = writeln!(std::io::stderr(), "\n!!! LEFT OUT: {why}");
 }
 
 /// The folder of shared data; `None`, said loudly, where it is absent. In CI that is a failure.
@@ -51,7 +57,7 @@ pub fn shared(test: &str) -> Option<PathBuf> {
         return Some(root);
     }
     assert!(std::env::var_os("CI").is_none(), "{test}: no labelled data in {}", root.display());
-    eprintln!("\n!!! LEFT OUT: {test}: no labelled data in {}\n", root.display());
+    left_out(&format!("{test}: no labelled data in {}", root.display()));
     None
 }
 

@@ -11,7 +11,7 @@ const CAUSES = {
   not_finite: ['not a finite number', 'NaN or infinity: no window can hold it.'],
   after_close: ['after shutdown', 'Recorded after the engine was shut down.'],
   unknown_series: ['unknown series', 'The handle belongs to another engine.'],
-  reentrant: ['interrupted another', 'A signal handler recorded while its thread was recording.'],
+  reentrant: ['as its thread ended', 'A destructor recorded after its thread had let go of its ring.'],
   engine_panic: ['an engine thread panicked', 'The samples it held are lost; see the problems above.'],
 };
 
