@@ -8,7 +8,8 @@
 //! recorded = aggregated + Σ dropped[cause] + in_flight
 //! ```
 //!
-//! The two sides are counted by different parties. `recorded` comes from cells that the recording threads write;
+//! The two sides are counted by different parties. `recorded` is what the recording threads have counted themselves, each
+//! in a cell of its own, and what lies in their rings beyond that (a thread pushes first and counts second);
 //! `aggregated` is counted by the aggregator when a sample enters a window; `in_flight` is read off the rings. The
 //! equation can therefore fail, which is what makes it worth publishing.
 //!

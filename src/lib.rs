@@ -98,6 +98,7 @@
 //!   provided that the aggregator gets a core. Counters are not affected.
 //! * **Series.** 10,000 in all and 2,000 per metric ([`RegistryConfig`](ring::RegistryConfig)). Further label sets fold
 //!   into one series of the metric with the label `afferent_overflow="true"`, so totals stay exact.
+//! * **Signal handlers** must not record: one could interrupt a record of its own thread half way.
 //! * **Late samples.** A sample counts in the window that is open when it is drained, with its own time. Samples that
 //!   belong to the next window wait for it.
 //! * **Quantiles** are upper bounds of HDR buckets, or the largest value where that is smaller: at most 1/1,024 above the

@@ -95,9 +95,11 @@ impl Drain {
             gather_cells(inlet, registry.series_count(), &mut gather);
             gather_folds(inlet, &mut gather);
             if left {
-                // The producer is gone and its counts are final: here both sides must agree to the unit.
-                retired.inconsistent |= inlet.taken != inlet.lane.accepted() || inlet.unfolded != inlet.lane.folded();
-                retired.recorded += inlet.taken + inlet.unfolded + inlet.lane.refused().total();
+                // The producer is gone and its own counts are final. They are what was recorded, whatever was taken: a
+                // sample that went down with the lane is then missing on the other side, and the account says so.
+                let (accepted, folded) = (inlet.lane.accepted(), inlet.lane.folded());
+                retired.inconsistent |= inlet.taken != accepted || inlet.unfolded != folded;
+                retired.recorded += accepted + folded + inlet.lane.refused().total();
                 add_all(&mut retired.refused, &inlet.lane.refused());
                 retired.increments = retired.increments.wrapping_add(inlet.gathered_sum);
             }
@@ -138,7 +140,9 @@ impl Drain {
             let refused = inlet.lane.refused();
             // A sample shows in its fold a moment before it is counted, so the drain may be one ahead of the count.
             let folded = inlet.lane.folded().max(inlet.unfolded);
-            account.recorded += pushed + folded + refused.total();
+            // What the producer has counted, and what it has pushed and not counted yet. Less in sight than counted means
+            // a loss, which the count then shows.
+            account.recorded += before.max(pushed) + folded + refused.total();
             account.waiting += waiting + folded - inlet.unfolded;
             add_all(&mut account.refused, &refused);
             account.increments = account.increments.wrapping_add(inlet.gathered_sum);

@@ -71,7 +71,7 @@ macro_rules! gauge {
 /// series (the metric exists with another kind or unit), the handle records nowhere, and the engine says so, with file
 /// and line, as the part `macros` of [`View::parts`](crate::engine::View::parts) and at `/health`.
 ///
-/// In a signal handler, use handles that were made before.
+/// Not for signal handlers; nor is any other way of recording.
 #[macro_export]
 macro_rules! histogram {
     ($($series:tt)+) => { $crate::__series!(Histogram, $($series)+) };

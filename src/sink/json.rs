@@ -140,6 +140,8 @@ pub struct LedgerJson {
     pub increments: u64,
     /// Counter increments that entered a window.
     pub gathered: u64,
+    /// Counter increments made after the engine was shut down.
+    pub increments_late: u64,
     /// Values outside their histogram's range.
     pub clamped: u64,
     /// The share of recorded samples that were not dropped, 0 to 1.
@@ -257,6 +259,7 @@ impl From<&Ledger> for LedgerJson {
             in_flight: ledger.in_flight,
             increments: ledger.increments,
             gathered: ledger.gathered,
+            increments_late: ledger.increments_late,
             clamped: ledger.clamped,
             completeness: ledger.completeness(),
             closes: ledger.closes(),

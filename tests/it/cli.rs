@@ -1,5 +1,6 @@
 //! What every command has in common: help that teaches, exit codes, JSON alone on standard output, a reader that leaves.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 use crate::support::{json, real_parts, run, stderr};
@@ -157,18 +158,22 @@ fn bench_pipeline_gives_every_figure_beside_its_limit() {
 /// Asked for more than anybody waits for, and ended after the first figures could be there.
 #[test]
 fn a_signal_ends_bench_between_two_repetitions() {
-    let child = Command::new(env!("CARGO_BIN_EXE_afferent"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_afferent"))
         .args(["bench", "--json", "--repetitions", "1000"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The moment does not matter, so long as the handlers are in place.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    // The handlers are in place before it says what it does.
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut text = String::new();
+    said.read_line(&mut text).unwrap();
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    // All of it, before the process is waited for: it may say more than a pipe holds.
+    said.read_to_string(&mut text).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("interrupted"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("interrupted"), "{text}");
     assert_eq!(json(&output)["interrupted"], true);
 }
 

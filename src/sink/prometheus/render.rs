@@ -89,7 +89,7 @@ fn ledger(out: &mut String, snapshot: &Snapshot, format: Format) {
     one("afferent_increments", counter, Unit::None, help, &ledger.gathered);
     let help = "Values outside their histogram's range, counted in its outermost bucket.";
     one("afferent_values_clamped", counter, Unit::None, help, &ledger.clamped);
-    let help = "1 while recorded = aggregated + dropped + in flight, and increments = gathered.";
+    let help = "1 while recorded = aggregated + dropped + in flight, and increments = gathered + late.";
     one("afferent_ledger_closes", gauge, Unit::None, help, &u8::from(ledger.closes()));
 
     let base = "afferent_samples_dropped";
